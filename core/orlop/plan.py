@@ -1,0 +1,288 @@
+"""A change as a value: what is intended, the exact steps, and why each thing goes or stays.
+
+Making a plan reads and never writes; the same state gives the same plan. A plan
+is bound to what it saw: applying makes it anew under the store's lock and
+refuses when anything differs (`fingerprint`).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from orlop.errors import Malformed
+from orlop.records import Key
+
+# --- intents ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tag:
+    """Give an image a name; a tag that exists moves, and its image keeps its other names."""
+
+    image: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Untag:
+    """Take names away; no image and no layer goes, even with the last name."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remove:
+    """Remove rows: a named row loses that name and its image goes with the last one.
+
+    A key without a name stands for the image with all its names.
+    """
+
+    keys: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmap:
+    """Remove V2 digest mappings, by (diff id, digest, source repository)."""
+
+    mappings: tuple[tuple[str, str, str], ...]
+
+
+Intent: TypeAlias = Tag | Untag | Remove | Unmap
+
+
+# --- steps -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replace:
+    """Put new content in place of a file, atomically; the old bytes go to the quarantine.
+
+    Owner, mode and extended attributes of the old file are kept.
+    """
+
+    path: str
+    old: str | None
+    """Digest of the content that must be there; None: no file may be there."""
+    new: bytes
+    mode: int = 0o600
+    """Permission bits where no old file gives them."""
+
+    @property
+    def new_digest(self) -> str:
+        return "sha256:" + hashlib.sha256(self.new).hexdigest()
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "op": "replace",
+            "path": self.path,
+            "old": self.old,
+            "new": self.new_digest,
+            "size": len(self.new),
+            "mode": self.mode,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantine:
+    """Move a file, link or folder into the quarantine: one rename on one file system."""
+
+    path: str
+    kind: str
+    """``file``, ``link`` or ``folder``: what must be there."""
+    inode: int
+    """The inode number that must be there, so that nothing else is moved in its stead."""
+    bytes: int
+    """Allocated on disk, the whole tree; freed when the quarantine is emptied."""
+
+    def to_json(self) -> dict[str, object]:
+        return {"op": "quarantine", "path": self.path, "kind": self.kind, "inode": self.inode, "bytes": self.bytes}
+
+
+Step: TypeAlias = Replace | Quarantine
+
+
+# --- plans -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """One line of a plan for people: what happens to a thing, and why."""
+
+    verb: str
+    """``untag``, ``tag``, ``remove``, ``layer``, ``unmap``, ``keep``, ``note``"""
+    subject: str
+    because: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        return {"verb": self.verb, "subject": self.subject, "because": self.because}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What will be done, in order, and nothing else."""
+
+    action: str
+    """A headline, such as ``delete 2 tags, 1 image``."""
+    kind: str
+    """Kind of store it was made for."""
+    store: str
+    """`StoreId.token` of that store."""
+    intent: Intent
+    steps: tuple[Step, ...]
+    reasons: tuple[Reason, ...]
+    images: tuple[str, ...]
+    """Ids of the images that go or change; every other one must be as good afterwards as before."""
+    bytes_now: int
+    """Bytes freed at once: 0 where all goes to the quarantine."""
+    bytes_freed: int
+    """Bytes freed when the quarantine is emptied."""
+    bytes_kept: int
+    """Bytes of layers that the images use and that stay."""
+    weighty: bool = False
+    """Whether a person should type the count before it is done: many images, or a repository's last tag."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of intent, steps and reasons: equal only when the plan would do exactly the same.
+
+        Sizes are left out: they are for people, and may be counted anew.
+        """
+        steps = [{k: v for k, v in step.to_json().items() if k != "bytes"} for step in self.steps]
+        seen = [self.kind, self.store, intent_to_json(self.intent), steps, [r.to_json() for r in self.reasons]]
+        text = json.dumps(seen, sort_keys=True, separators=(",", ":"))
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "type": "plan",
+            "version": 1,
+            "action": self.action,
+            "kind": self.kind,
+            "store": self.store,
+            "intent": intent_to_json(self.intent),
+            "fingerprint": self.fingerprint,
+            "steps": [step.to_json() for step in self.steps],
+            "bytes_now": self.bytes_now,
+            "bytes_freed": self.bytes_freed,
+            "bytes_kept": self.bytes_kept,
+            "reasons": [reason.to_json() for reason in self.reasons],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why the store will not make such a plan."""
+
+    action: str
+    """What was asked, a clause: ``delete image sha256:…``."""
+    reasons: tuple[str, ...]
+    """Each one clause naming what stands in the way."""
+    do: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedPlan:
+    """A plan read back from a file: enough to make it anew and compare."""
+
+    kind: str
+    store: str
+    intent: Intent
+    fingerprint: str
+    document: Mapping[str, object] = field(default_factory=dict)
+
+
+def intent_to_json(intent: Intent) -> dict[str, object]:
+    """An intent as JSON members; `intent_from_json` is the way back."""
+    match intent:
+        case Tag():
+            return {"do": "tag", "image": intent.image, "name": intent.name}
+        case Untag():
+            return {"do": "untag", "names": list(intent.names)}
+        case Remove():
+            return {"do": "remove", "keys": [list(key) for key in intent.keys]}
+        case Unmap():
+            return {"do": "unmap", "mappings": [list(m) for m in intent.mappings]}
+
+
+def intent_from_json(value: object) -> Intent:
+    """Read an intent back.
+
+    Raises:
+        Malformed: a member is missing, has another type, or the action is unknown.
+    """
+    if not isinstance(value, dict):
+        raise Malformed("not an object", field="intent")
+    do = value.get("do")
+    if do == "tag":
+        return Tag(image=_text(value, "image"), name=_text(value, "name"))
+    if do == "untag":
+        return Untag(names=tuple(_texts(value.get("names"), "names")))
+    if do == "remove":
+        rows = [_row(row, i) for i, row in enumerate(_list(value.get("keys"), "keys"))]
+        return Remove(keys=tuple(rows))
+    if do == "unmap":
+        triples = []
+        for i, row in enumerate(_list(value.get("mappings"), "mappings")):
+            texts = _texts(row, f"mappings[{i}]")
+            if len(texts) != 3:
+                raise Malformed("not three texts", field=f"intent.mappings[{i}]")
+            triples.append((texts[0], texts[1], texts[2]))
+        return Unmap(mappings=tuple(triples))
+    raise Malformed(f"unknown action {do!r}", field="intent.do")
+
+
+def saved_plan_from_json(data: bytes, *, path: str | None = None) -> SavedPlan:
+    """Read a plan file that `Plan.to_json` made.
+
+    Raises:
+        Malformed: it is not such a file, or of a later version.
+    """
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(str(error), path=path) from error
+    if not isinstance(value, dict) or value.get("type") != "plan":
+        raise Malformed("not a plan: there is no member type with the value plan", path=path)
+    if value.get("version") != 1:
+        raise Malformed(f"version {value.get('version')!r}, where this program knows 1", path=path, field="version")
+    try:
+        return SavedPlan(
+            kind=_text(value, "kind"),
+            store=_text(value, "store"),
+            intent=intent_from_json(value.get("intent")),
+            fingerprint=_text(value, "fingerprint"),
+            document=value,
+        )
+    except Malformed as error:
+        raise Malformed(error.why, path=path) from error
+
+
+def _text(value: Mapping[str, object], name: str) -> str:
+    found = value.get(name)
+    if not isinstance(found, str):
+        raise Malformed("not a text", field=name)
+    return found
+
+
+def _list(value: object, name: str) -> list[object]:
+    if not isinstance(value, list):
+        raise Malformed("not a list", field=f"intent.{name}")
+    return value
+
+
+def _texts(value: object, name: str) -> list[str]:
+    items = _list(value, name)
+    texts = [item for item in items if isinstance(item, str)]
+    if len(texts) != len(items):
+        raise Malformed("not a list of texts", field=f"intent.{name}")
+    return texts
+
+
+def _row(value: object, index: int) -> Key:
+    items = _list(value, f"keys[{index}]")
+    match items:
+        case [str(scope), str(identity), (str() | None) as name]:
+            return Key(scope, identity, name)
+    raise Malformed("not a scope, an id and a name", field=f"intent.keys[{index}]")

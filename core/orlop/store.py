@@ -1,0 +1,127 @@
+"""The store door: what screens and commands see of a store of any kind.
+
+A `Store` never writes, creates nothing and keeps no lock. It is changed only by
+`orlop.apply.apply`, with a `Plan` that the store made.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from orlop.finding import Finding, Rule
+from orlop.fs import Root
+from orlop.plan import Intent, Plan, Refusal
+from orlop.progress import Progress
+from orlop.records import Absent, Delta, Detail, Facet, Key, Records, Snapshot, StoreId, Why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """What a person states where nothing on disk can prove it."""
+
+    offline: bool = False
+    """No engine works on this store now, and none will until the change is done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exclusive:
+    """Proof that the store is held for writing, and by which means."""
+
+    by: str
+    """One clause: ``exclusive lock on volumes/metadata.db``, ``stated by --offline``."""
+
+
+class Store(Protocol):
+    """A container image store, opened where it lies.
+
+    Methods may be called from any thread; they answer from an immutable analysis
+    that `refresh` replaces whole. Reading what a screen asks for (`detail`, `why`)
+    may touch the disk.
+    """
+
+    @property
+    def identity(self) -> StoreId: ...
+
+    @property
+    def root(self) -> Root:
+        """The root that steps' paths are relative to, and that the journal lies in."""
+        ...
+
+    def rows(self) -> Snapshot:
+        """The image list as of the last read."""
+        ...
+
+    def detail(self, key: Key) -> Detail:
+        """One image whole; a key that is gone gives what remains of it.
+
+        Raises:
+            NotFound: nothing in the store has this id or name.
+        """
+        ...
+
+    def facet(self, facet: Facet, key: Key | None) -> Records | Absent:
+        """Records of one pane: of one image, or of the whole store for None."""
+        ...
+
+    def find(self, image: str) -> tuple[Key, ...]:
+        """The rows that a person means: a full id, an exact name, or a prefix of an id, tried in that order.
+
+        An id gives one key without a name; a name gives its row.
+
+        Raises:
+            NotFound: nothing answers.
+            Ambiguous: several ids start so.
+        """
+        ...
+
+    def check(self, keys: Iterable[Key] | None, *, content: bool, progress: Progress) -> Iterator[Finding]:
+        """Findings, worst first within each rule's order; of the whole store for None.
+
+        Raises:
+            Unsupported: `content` is asked of a kind that cannot do it.
+            Cancelled: `progress` stopped it.
+        """
+        ...
+
+    def rules(self) -> tuple[Rule, ...]:
+        """Every rule that `check` knows."""
+        ...
+
+    def why(self, subject: str) -> Why:
+        """What a digest, id, name or folder is, and the references that keep it.
+
+        Raises:
+            NotFound: the store knows nothing of it.
+        """
+        ...
+
+    def plan(self, intent: Intent) -> Plan | Refusal:
+        """The steps of a change, from the state as last read; writes nothing.
+
+        Raises:
+            NotFound: a name or image of the intent is not in the store.
+            Malformed: a name does not parse.
+            Unsupported: this kind cannot do that.
+        """
+        ...
+
+    def refresh(self, hints: Iterable[str] | None = None) -> Delta:
+        """Read again what the hints name (paths relative to the root), or everything for None."""
+        ...
+
+    def watched(self) -> tuple[str, ...]:
+        """Folders to watch, not recursively; relative to the root, existing ones only."""
+        ...
+
+    def guard(self, statement: Statement | None) -> AbstractContextManager[Exclusive]:
+        """Hold the store for writing, by the lock that its engine respects.
+
+        Raises:
+            Locked: the engine, or another Orlop, holds it.
+            NeedsStatement: nothing can prove that the engine is stopped.
+            ReadOnly: the store cannot be written.
+        """
+        ...
+
+    def close(self) -> None: ...
