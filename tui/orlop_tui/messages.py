@@ -1,0 +1,269 @@
+"""What travels between the screens and the threads that work on stores.
+
+A screen calls a method of the `Gateway`, which returns at once; the work runs in
+a thread, and its answer arrives as one of the messages below, posted to the app.
+Everything in a message is immutable. Texts may hold hostile bytes of a store:
+whoever shows them passes them through `orlop.text.visible`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from textual.app import App
+from textual.message import Message
+
+from orlop.errors import OrlopError
+from orlop.finding import Finding
+from orlop.plan import Intent, Plan, Refusal
+from orlop.records import Absent, Delta, Detail, Key, Records, Snapshot
+
+
+class Receipt(Protocol):
+    """What a change did; `orlop.apply.Receipt` is one."""
+
+    @property
+    def change(self) -> str: ...
+    @property
+    def action(self) -> str: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def bytes_freed(self) -> int: ...
+    @property
+    def bytes_quarantined(self) -> int: ...
+    @property
+    def findings(self) -> Sequence[Finding]: ...
+    @property
+    def remarks(self) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastChange:
+    """One line of a store's journal, as a screen shows it."""
+
+    id: str
+    at: int
+    """Nanoseconds UTC."""
+    action: str
+    state: str
+    """``done``, ``undone``, ``unfinished``, ``purged``"""
+    bytes: int
+    """What its quarantine holds."""
+    by: str = ""
+    """Who did it, as far as the journal says."""
+    lines: tuple[str, ...] = ()
+    """What it did, one line a step, for people."""
+
+
+class Gateway(Protocol):
+    """The only way from the screens to the stores; no method blocks.
+
+    ``index`` counts the stores in the order in which they were opened. Of each
+    method that asks (`detail`, `check`, `plan`, …) only the last call counts: an
+    answer that a newer question has overtaken is never posted.
+    """
+
+    def attach(self, app: App[Any]) -> None:
+        """Give the app that messages go to and that threads belong to; called once, before anything else."""
+
+    def open(self) -> None:
+        """Open every path; `StoreOpened` for each store, `OpenFailed` for each path, then `AllOpened`.
+
+        Watching for changes starts by itself after that.
+        """
+
+    def detail(self, index: int, key: Key) -> None:
+        """`DetailReady`, or `Failed` with the action ``detail``."""
+
+    def check(self, index: int) -> None:
+        """`Findings` of the whole store, or `Failed` with the action ``check``."""
+
+    def plan(self, index: int, intent: Intent) -> None:
+        """`PlanReady`, or `Failed` with the action ``plan``."""
+
+    def probe(self, index: int, *, offline: bool) -> None:
+        """Try the store's guard and let it go: `Writable`, or `Failed` with the action ``unlock``."""
+
+    def apply(self, index: int, plan: Plan, *, offline: bool) -> None:
+        """`Applied`, or `Failed` with the action ``apply``; a `StoreChanged` comes before either where rows changed."""
+
+    def undo(self, index: int, change: str | None, *, offline: bool) -> None:
+        """Undo a change (None: the last); `Applied`, or `Failed` with the action ``undo``."""
+
+    def finish(self, index: int, *, offline: bool) -> None:
+        """Complete a change that was cut off; `Applied`, or `Failed` with the action ``finish``."""
+
+    def purge(self, index: int, changes: Sequence[str], *, offline: bool) -> None:
+        """Empty the quarantine of these changes; `Applied`, or `Failed` with the action ``purge``."""
+
+    def journal(self, index: int) -> None:
+        """`JournalReady`, or `Failed` with the action ``journal``."""
+
+    def rescan(self, index: int) -> None:
+        """Read everything again; `StoreChanged` even where nothing differs, or `Failed` with the action ``rescan``."""
+
+    def save_plan(self, plan: Plan, path: str) -> None:
+        """Write a plan as JSON to a new file; `PlanSaved`, or `Failed` with the action ``save plan``."""
+
+    def copy(self, what: str, text: str) -> None:
+        """Put a text on the clipboard; `Copied`, or `Failed` with the action ``copy``."""
+
+    def stop(self) -> bool:
+        """Ask the running job to stop at its next safe point; False where none runs."""
+
+    def close(self) -> None:
+        """Stop watching and let the stores go; waits for a change that is being applied."""
+
+
+class StoreOpened(Message):
+    """A store was read for the first time."""
+
+    def __init__(self, index: int, snapshot: Snapshot, *, path: str, unfinished: PastChange | None = None) -> None:
+        super().__init__()
+        self.index = index
+        self.snapshot = snapshot
+        self.path = path
+        """As the person gave it: for equivalent commands."""
+        self.unfinished = unfinished
+        """A change that was cut off, and that must be finished or undone before the next."""
+
+
+class OpenFailed(Message):
+    """A path could not be opened."""
+
+    def __init__(self, path: str, error: OrlopError) -> None:
+        super().__init__()
+        self.path = path
+        self.error = error
+
+
+class AllOpened(Message):
+    """Every path was tried; ``count`` stores are open."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+
+
+class DetailReady(Message):
+    """One image whole, with what is known of its layers' blobs and of remote places."""
+
+    def __init__(
+        self, index: int, key: Key, detail: Detail, mappings: Records | Absent, remotes: Records | Absent
+    ) -> None:
+        super().__init__()
+        self.index = index
+        self.key = key
+        self.detail = detail
+        self.mappings = mappings
+        self.remotes = remotes
+
+
+class Findings(Message):
+    """What a check of the whole store's structure found."""
+
+    def __init__(self, index: int, findings: tuple[Finding, ...]) -> None:
+        super().__init__()
+        self.index = index
+        self.findings = findings
+
+
+class PlanReady(Message):
+    """A plan, or why there is none."""
+
+    def __init__(self, index: int, plan: Plan | Refusal) -> None:
+        super().__init__()
+        self.index = index
+        self.plan = plan
+
+
+class Writable(Message):
+    """The store's guard could be had; ``by`` says by which means."""
+
+    def __init__(self, index: int, by: str, *, offline: bool) -> None:
+        super().__init__()
+        self.index = index
+        self.by = by
+        self.offline = offline
+
+
+class Applied(Message):
+    """A change, an undo, a completion or a purge is done."""
+
+    def __init__(self, index: int, action: str, receipt: Receipt) -> None:
+        super().__init__()
+        self.index = index
+        self.action = action
+        """``apply``, ``undo``, ``finish``, ``purge``"""
+        self.receipt = receipt
+
+
+class JournalReady(Message):
+    """The changes of a store, oldest first."""
+
+    def __init__(self, index: int, changes: tuple[PastChange, ...]) -> None:
+        super().__init__()
+        self.index = index
+        self.changes = changes
+
+
+class PlanSaved(Message):
+    """A plan was written to a file."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+
+class Copied(Message):
+    """A text went to the clipboard; ``how`` says which way it went."""
+
+    def __init__(self, what: str, how: str) -> None:
+        super().__init__()
+        self.what = what
+        self.how = how
+
+
+class Failed(Message):
+    """Something asked of the gateway was not done."""
+
+    def __init__(self, index: int | None, action: str, error: OrlopError) -> None:
+        super().__init__()
+        self.index = index
+        self.action = action
+        """Which method: ``detail``, ``check``, ``plan``, ``unlock``, ``apply``, …"""
+        self.error = error
+
+
+class Working(Message):
+    """How far a job is; the same job's next message may replace this one."""
+
+    def __init__(self, index: int | None, what: str, done: int, total: int) -> None:
+        super().__init__()
+        self.index = index
+        self.what = what
+        """Empty when the job ended."""
+        self.done = done
+        self.total = total
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, Working)
+
+
+class StoreChanged(Message):
+    """A re-read found the store changed; ``delta.snapshot`` is the whole new state."""
+
+    def __init__(self, index: int, delta: Delta) -> None:
+        super().__init__()
+        self.index = index
+        self.delta = delta
+
+
+class LiveState(Message):
+    """Whether the screen follows the disk: ``live``, ``poll 5 s``, ``not watched: …``."""
+
+    def __init__(self, index: int, text: str) -> None:
+        super().__init__()
+        self.index = index
+        self.text = text
