@@ -4,8 +4,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from orlop.digest import Digest
 from orlop.docker import layout
-from orlop.samples.docker import DataRoot, Image, Layer, Step
+from orlop.samples.docker import DataRoot, Image, Step
 from orlop.samples.trees import Files, Symlink
 
 ESCAPED_NAME = "redis\x1b]52;c;b3Jsb3A=\x07:7"
@@ -28,9 +29,11 @@ class Sample:
     expected: tuple[tuple[str, str], ...]
     """(rule, path relative to the root) of all that a check of structure finds, information included; sorted."""
     images: Mapping[str, str]
-    """Short name → image id: ``web``, ``web-old``, ``corrupt``, ``parent-lost``, ``untagged``, ``built`` …"""
+    """Short name → image id: ``debian alpine postgres redis nginx python node registry prometheus base web web-old
+    web-oldest moved api-1.9.0 api-1.10.0 batch corrupt parent-lost edge digest-only no-layers built built-1 built-2
+    built-3 untagged``; with damage also ``missing``, which is not there."""
     layers: Mapping[str, str]
-    """Short name → chain id: ``debian``, ``parent-lost``, ``orphan``."""
+    """Short name → chain id: ``debian``, ``alpine``, ``parent-lost``, and with damage ``orphan``."""
     containers: Mapping[str, str]
     """Name → container id."""
 
@@ -49,30 +52,31 @@ def make(folder: str, *, driver: str = "overlay2", damage: bool = True) -> Sampl
         OSError: the file system refuses.
     """
     root = DataRoot.create(folder, driver=driver)
-    images, layers = _images(root)
+    images = _images(root)
+    layers = {
+        "debian": images["debian"].layers[0].chain_id,
+        "alpine": images["alpine"].layers[0].chain_id,
+        "parent-lost": images["parent-lost"].layers[2].chain_id,
+    }
     containers = {"acme-web-1": root.container("acme-web-1", images["web-old"], image_name="ghcr.io/acme/web:2026.07")}
     _mappings(root, images)
     expected = [("DK20", layout.config(driver, images[name].id)) for name in ("untagged", "moved")]
     expected += _stale(root)
     if damage:
-        chains = {name: layer.chain_id for name, layer in layers.items()}
-        expected += _plant(root, images, chains)
-        layers_out = chains
-    else:
-        layers_out = {name: layer.chain_id for name, layer in layers.items()}
+        expected += _plant(root, images, layers)
     root.settle()
     return Sample(
         path=root.path,
         driver=driver,
         expected=tuple(sorted(expected)),
-        images={name: image.id for name, image in images.items()},
-        layers=layers_out,
+        images={name: image.id for name, image in images.items()} | ({"missing": MISSING_IMAGE} if damage else {}),
+        layers=layers,
         containers=containers,
     )
 
 
 def _text(name: str, size: int) -> bytes:
-    """A file of about `size` bytes that no other name gives; mostly zeros, as sparse as real ones are not."""
+    """A file of `size` bytes that no other name gives; the rest of it zeros, so that its checksum is quick."""
     head = f"{name}\n".encode() * 3
     return head + bytes(max(0, size - len(head)))
 
@@ -110,29 +114,20 @@ def _set(line: str) -> Step:
 
 def _digest_name(repository: str, image: Image) -> str:
     """The digest reference that pulling or pushing an image leaves."""
-    from orlop.digest import Digest
-
     return f"{repository}@{Digest.of(b'manifest of ' + image.config)}"
 
 
-def _images(root: DataRoot) -> tuple[dict[str, Image], dict[str, Layer]]:
+def _images(root: DataRoot) -> dict[str, Image]:
     images: dict[str, Image] = {}
     _public(root, images)
     _company(root, images)
-    _odd(root, images)
-    layers = {
-        "debian": images["debian"].layers[0],
-        "alpine": images["alpine"].layers[0],
-        "parent-lost": images["parent-lost"].layers[2],
-        "orphan": images["web"].layers[-1],
-    }
-    return images, layers
+    return images
 
 
 def _public(root: DataRoot, images: dict[str, Image]) -> None:
     """What was pulled from the public registry."""
     debian = root.image(
-        Step(created_by="# debian.sh --arch 'amd64' out/ 'bookworm'", files=_distribution("debian", "12", 740_000)),
+        Step(created_by="# debian.sh --arch 'amd64' out/ 'bookworm'", files=_distribution("debian", "12", 247_000)),
         names=["debian:12-slim"],
         created="2026-07-21T00:00:00Z",
         config={"Cmd": ["bash"]},
@@ -140,7 +135,7 @@ def _public(root: DataRoot, images: dict[str, Image]) -> None:
     alpine = root.image(
         Step(
             created_by="ADD alpine-minirootfs-3.20.2-x86_64.tar.gz / # buildkit",
-            files=_distribution("alpine", "3.20", 78_000),
+            files=_distribution("alpine", "3.20", 26_000),
         ),
         _set('CMD ["/bin/sh"]'),
         names=["alpine:3.20", "alpine:latest"],
@@ -149,10 +144,10 @@ def _public(root: DataRoot, images: dict[str, Image]) -> None:
     images.update(debian=debian, alpine=alpine)
     images["postgres"] = root.image(
         _add("groupadd -r postgres --gid=999", {"etc/group": b"postgres:x:999:\n"}),
-        _add("apt-get install -y postgresql-16", _program("postgres", "16.4", 3_510_000, "usr/lib/postgresql/16/bin")),
+        _add("apt-get install -y postgresql-16", _program("postgres", "16.4", 1_170_000, "usr/lib/postgresql/16/bin")),
         Step(
             created_by="COPY docker-entrypoint.sh /usr/local/bin/ # buildkit",
-            files={"usr/local/bin/docker-entrypoint.sh": _text("postgres entry", 14_000)},
+            files={"usr/local/bin/docker-entrypoint.sh": _text("postgres entry", 4_700)},
         ),
         _set("EXPOSE map[5432/tcp:{}]"),
         _set('CMD ["postgres"]'),
@@ -166,7 +161,7 @@ def _public(root: DataRoot, images: dict[str, Image]) -> None:
         },
     )
     images["redis"] = root.image(
-        _add("apk add redis", _program("redis-server", "7.4.0", 410_000)),
+        _add("apk add redis", _program("redis-server", "7.4.0", 137_000)),
         Step(
             created_by="COPY docker-entrypoint.sh /usr/local/bin/ # buildkit",
             files={"usr/local/bin/docker-entrypoint.sh": _text("redis entry", 700)},
@@ -179,7 +174,7 @@ def _public(root: DataRoot, images: dict[str, Image]) -> None:
     )
     images["nginx"] = root.image(
         _set("LABEL maintainer=NGINX Docker Maintainers <docker-maint@nginx.com>"),
-        _add("apt-get install -y nginx=1.27.2", _program("nginx", "1.27.2", 1_120_000, "usr/sbin")),
+        _add("apt-get install -y nginx=1.27.2", _program("nginx", "1.27.2", 373_000, "usr/sbin")),
         Step(
             created_by="COPY 10-listen-on-ipv6-by-default.sh /docker-entrypoint.d # buildkit",
             files={"docker-entrypoint.d/10-listen.sh": _text("nginx entry", 2_100)},
@@ -195,9 +190,9 @@ def _public(root: DataRoot, images: dict[str, Image]) -> None:
     )
     images["python"] = root.image(
         _add(
-            "apt-get install -y ca-certificates", {"etc/ssl/certs/ca-certificates.crt": _text("certificates", 210_000)}
+            "apt-get install -y ca-certificates", {"etc/ssl/certs/ca-certificates.crt": _text("certificates", 70_000)}
         ),
-        _add("make install python", _program("python3.12", "3.12.5", 1_730_000)),
+        _add("make install python", _program("python3.12", "3.12.5", 577_000)),
         _set('CMD ["python3"]'),
         on=debian,
         names=["python:3.12-slim"],
@@ -205,18 +200,18 @@ def _public(root: DataRoot, images: dict[str, Image]) -> None:
         config={"Cmd": ["python3"]},
     )
     images["node"] = root.image(
-        _add("apk add node", _program("node", "22.6.0", 1_490_000)),
-        _add("yarn", _program("yarn", "1.22.22", 53_000, "opt/yarn/bin")),
+        _add("apk add node", _program("node", "22.6.0", 497_000)),
+        _add("yarn", _program("yarn", "1.22.22", 18_000, "opt/yarn/bin")),
         on=alpine,
         names=["node:22-alpine"],
         created="2026-08-08T09:41:27Z",
         config={"Cmd": ["node"]},
     )
     images["registry"] = root.image(
-        _add("apk add ca-certificates", {"etc/ssl/certs/ca-certificates.crt": _text("alpine certificates", 198_000)}),
+        _add("apk add ca-certificates", {"etc/ssl/certs/ca-certificates.crt": _text("alpine certificates", 66_000)}),
         Step(
             created_by="COPY ./registry/registry /bin/registry # buildkit",
-            files={"bin/registry": _text("registry 2.8.3", 172_000)},
+            files={"bin/registry": _text("registry 2.8.3", 57_000)},
         ),
         on=alpine,
         names=["registry:2"],
@@ -226,7 +221,7 @@ def _public(root: DataRoot, images: dict[str, Image]) -> None:
     images["prometheus"] = root.image(
         Step(
             created_by="COPY prometheus /bin/prometheus # buildkit",
-            files={"bin/prometheus": _text("prometheus 2.53.0", 1_310_000)},
+            files={"bin/prometheus": _text("prometheus 2.53.0", 437_000)},
         ),
         _set("USER nobody"),
         names=["prom/prometheus:v2.53.0"],
@@ -247,7 +242,7 @@ def _public(root: DataRoot, images: dict[str, Image]) -> None:
 def _company(root: DataRoot, images: dict[str, Image]) -> None:
     """What the company builds on it."""
     base = root.image(
-        _add("apt-get install -y ca-certificates tini", _program("tini", "0.19.0", 24_000, "usr/bin")),
+        _add("apt-get install -y ca-certificates tini", _program("tini", "0.19.0", 8_000, "usr/bin")),
         _set("LABEL org.opencontainers.image.vendor=ACME"),
         on=images["debian"],
         names=["ghcr.io/acme/base:12"],
@@ -257,7 +252,7 @@ def _company(root: DataRoot, images: dict[str, Image]) -> None:
     )
     images["base"] = base
     assets = _add(
-        "npm run build", {"srv/www/assets.js": _text("assets", 260_000), "srv/www/index.html": b"<!doctype html>\n"}
+        "npm run build", {"srv/www/assets.js": _text("assets", 87_000), "srv/www/index.html": b"<!doctype html>\n"}
     )
     for version, name, created in (
         ("2026.06", "web-oldest", "2026-06-30T10:14:07.1Z"),
@@ -273,7 +268,7 @@ def _company(root: DataRoot, images: dict[str, Image]) -> None:
             assets,
             Step(
                 created_by=f"COPY --chown=1000 dist/{version} /srv/ # buildkit",
-                files={"srv/bin/web": _text(f"web {version}", 1_200_000), "srv/version": version.encode()},
+                files={"srv/bin/web": _text(f"web {version}", 400_000), "srv/version": version.encode()},
             ),
             _set('CMD ["/srv/bin/web"]'),
             on=base,
@@ -290,12 +285,12 @@ def _company(root: DataRoot, images: dict[str, Image]) -> None:
         )
     root.tag(_digest_name("ghcr.io/acme/web", images["web"]), images["web"].id)
     wheels = _add(
-        "pip install -r requirements.txt", {"usr/lib/python3/site-packages/flask.py": _text("wheels", 640_000)}
+        "pip install -r requirements.txt", {"usr/lib/python3/site-packages/flask.py": _text("wheels", 213_000)}
     )
     for version in ("1.9.0", "1.10.0"):
         images[f"api-{version}"] = root.image(
             wheels,
-            Step(created_by="COPY api /srv/api # buildkit", files={"srv/api/main.py": _text(f"api {version}", 31_000)}),
+            Step(created_by="COPY api /srv/api # buildkit", files={"srv/api/main.py": _text(f"api {version}", 10_000)}),
             on=images["python"],
             names=[f"ghcr.io/acme/api:{version}"],
             created="2026-08-24T08:00:00Z" if version == "1.10.0" else "2026-07-02T08:00:00Z",
@@ -305,7 +300,7 @@ def _company(root: DataRoot, images: dict[str, Image]) -> None:
             },
         )
     images["batch"] = root.image(
-        Step(created_by="COPY batch /srv/batch # buildkit", files={"srv/bin/batch": _text("batch", 890_000)}),
+        Step(created_by="COPY batch /srv/batch # buildkit", files={"srv/bin/batch": _text("batch", 297_000)}),
         on=base,
         names=["ghcr.io/acme/batch:rc2"],
         created="2026-02-11T12:00:00Z",
@@ -319,22 +314,22 @@ def _company(root: DataRoot, images: dict[str, Image]) -> None:
         config={"Env": ["PATH=/usr/bin:/bin", "BATCH_WORKERS=8"]},
     )
     images["parent-lost"] = root.image(
-        _add("apt-get install -y openjdk-17-jre-headless", {"usr/lib/jvm/java": _text("java", 2_050_000)}),
-        Step(created_by="COPY ledger.jar /srv/ # buildkit", files={"srv/ledger.jar": _text("ledger", 470_000)}),
+        _add("apt-get install -y openjdk-17-jre-headless", {"usr/lib/jvm/java": _text("java", 683_000)}),
+        Step(created_by="COPY ledger.jar /srv/ # buildkit", files={"srv/ledger.jar": _text("ledger", 157_000)}),
         on=base,
         names=["ghcr.io/acme/ledger:4.2", "ghcr.io/acme/ledger:latest"],
         created="2026-05-04T09:30:00Z",
         config={"Cmd": ["java", "-jar", "/srv/ledger.jar"]},
     )
     images["edge"] = root.image(
-        Step(created_by="COPY edge /edge # buildkit", files={"edge": _text("edge arm64", 93_000)}),
+        Step(created_by="COPY edge /edge # buildkit", files={"edge": _text("edge arm64", 31_000)}),
         names=["ghcr.io/acme/edge:3-arm64"],
         created="2026-08-19T15:22:00Z",
         config={"Cmd": ["/edge"]},
         extra={"architecture": "arm64", "variant": "v8"},
     )
     images["digest-only"] = root.image(
-        _add("true", _program("busybox", "1.36.1", 44_000, "bin")),
+        _add("true", _program("busybox", "1.36.1", 15_000, "bin")),
         created="2026-01-18T23:59:59Z",
     )
     root.tag(_digest_name("localhost:5000/mirror/busybox", images["digest-only"]), images["digest-only"].id)
@@ -348,10 +343,10 @@ def _company(root: DataRoot, images: dict[str, Image]) -> None:
         Step(created_by="/bin/sh -c #(nop)  ENV GOFLAGS=-trimpath"),
         Step(
             created_by="/bin/sh -c apt-get install -y golang make git",
-            files=_program("go", "1.22.5", 2_900_000, "usr/local/go/bin"),
+            files=_program("go", "1.22.5", 967_000, "usr/local/go/bin"),
         ),
         Step(
-            created_by="/bin/sh -c #(nop) COPY dir:1f2e in /tools ", files={"tools/bin/build": _text("build", 66_000)}
+            created_by="/bin/sh -c #(nop) COPY dir:1f2e in /tools ", files={"tools/bin/build": _text("build", 22_000)}
         ),
         Step(created_by='/bin/sh -c #(nop)  CMD ["/tools/bin/build"]'),
         on=images["debian"],
@@ -362,15 +357,10 @@ def _company(root: DataRoot, images: dict[str, Image]) -> None:
     for number, step in enumerate(steps[:-1], 1):
         images[f"built-{number}"] = step
     images["untagged"] = root.image(
-        Step(created_by="COPY experiment /srv/ # buildkit", files={"srv/experiment": _text("experiment", 333_000)}),
+        Step(created_by="COPY experiment /srv/ # buildkit", files={"srv/experiment": _text("experiment", 111_000)}),
         on=images["node"],
         created="2026-03-30T21:15:00Z",
     )
-
-
-def _odd(root: DataRoot, images: dict[str, Image]) -> None:
-    """Names that are no harm to an engine, only to whoever prints them."""
-    images["odd"] = images["redis"]
 
 
 def _mappings(root: DataRoot, images: dict[str, Image]) -> None:
@@ -394,7 +384,7 @@ def _mappings(root: DataRoot, images: dict[str, Image]) -> None:
 
 def _stale(root: DataRoot) -> list[tuple[str, str]]:
     """Mappings that deletes leave behind: a healthy engine has them."""
-    blob = root.mapping(GONE_LAYER, "docker.io/library/nginx")
+    blob = root.mapping(GONE_LAYER, "docker.io/library/nginx")  # what was 1.25
     return [("DK16", layout.v2_list(root.driver, GONE_LAYER)), ("DK16", layout.v2_reverse(root.driver, blob))]
 
 
@@ -405,12 +395,14 @@ def _plant(root: DataRoot, images: Mapping[str, Image], layers: dict[str, str]) 
     root.tag("nginx:1.25", MISSING_IMAGE)
     root.tag(ESCAPED_NAME, images["redis"].id)
     root.tag(BIDI_NAME, images["web"].id)
+    disputed = root.mapping(images["registry"].layers[-1], "quay.io/acme/registry")
+    root.reverse(disputed, images["alpine"].layers[0].diff_id)
     corrupt = layout.config(driver, images["corrupt"].id)
     root.write(corrupt, b"", 0o600)
     lost = layout.layer(driver, layers["parent-lost"])
     os.unlink(root.at(f"{lost}/parent"))
     debian = images["debian"].layers[0]
-    orphan = root.layer({"opt/scratch": _text("left by a script", 512_000)}, on=debian)
+    orphan = root.layer({"opt/scratch": _text("left by a script", 171_000)}, on=debian)
     layers["orphan"] = orphan.chain_id
     root.make(f"{layout.transactions(driver)}/write-set-204417233", 0o700)
     root.write(f"{layout.transactions(driver)}/write-set-204417233/diff", debian.diff_id.encode())
@@ -420,4 +412,5 @@ def _plant(root: DataRoot, images: Mapping[str, Image], layers: dict[str, str]) 
         ("DK03", corrupt),
         ("DK05", lost),
         ("DK12", layout.layer(driver, orphan.chain_id)),
+        ("DK16", layout.v2_list(driver, images["registry"].layers[-1].diff_id)),
     ]

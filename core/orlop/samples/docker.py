@@ -304,7 +304,9 @@ class DataRoot:
         self._save_tags()
 
     def _save_tags(self) -> None:
-        data = _compact({"Repositories": {r: dict(_sorted(k)) for r, k in _sorted(self._references)}})
+        by_bytes = sorted(self._references, key=os.fsencode)
+        lists = {name: dict(sorted(self._references[name].items(), key=_by_bytes)) for name in by_bytes}
+        data = _compact({"Repositories": lists})
         self.write(layout.tag_file(self.driver), data, 0o600)
 
     # --- distribution ------------------------------------------------------
@@ -389,9 +391,9 @@ def _date(path: str, inside: str) -> None:
     os.utime(path, ns=(at, at), follow_symlinks=False)
 
 
-def _sorted(value: Mapping[str, "dict[str, str] | str"]) -> list[tuple[str, "dict[str, str] | str"]]:
-    """Sorted by the keys' bytes, as Go writes a map."""
-    return sorted(value.items(), key=lambda item: os.fsencode(item[0]))
+def _by_bytes(item: tuple[str, str]) -> bytes:
+    """Go sorts a map by the bytes of its keys."""
+    return os.fsencode(item[0])
 
 
 def _compact(value: object) -> bytes:

@@ -10,9 +10,9 @@ import json
 import struct
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TypeAlias
 
 TREE_TIME = 1_785_000_000
@@ -165,18 +165,19 @@ def crc64(data: bytes) -> int:
 
 def _zeros(value: int, count: int) -> int:
     """The register after `count` zero bytes: that step is linear, so it is squared instead of repeated."""
-    for bit, columns in zip(range(count.bit_length()), _zero_steps(), strict=False):
+    for bit in range(count.bit_length()):
         if count >> bit & 1:
-            value = _times(columns, value)
+            value = _times(_zero_step(bit), value)
     return value
 
 
-def _zero_steps() -> Iterator[tuple[int, ...]]:
-    """The step over 1, 2, 4, … zero bytes, each as the images of the 64 single bits."""
-    columns = tuple(_TABLE[1 << bit & 0xFF] ^ (1 << bit >> 8) for bit in range(64))
-    while True:
-        yield columns
-        columns = tuple(_times(columns, column) for column in columns)
+@cache
+def _zero_step(bit: int) -> tuple[int, ...]:
+    """The step over ``2 ** bit`` zero bytes, as the images of the 64 single bits."""
+    if bit == 0:
+        return tuple(_TABLE[1 << lane & 0xFF] ^ (1 << lane >> 8) for lane in range(64))
+    half = _zero_step(bit - 1)
+    return tuple(_times(half, column) for column in half)
 
 
 def _times(columns: tuple[int, ...], value: int) -> int:
