@@ -1,0 +1,169 @@
+"""The filter language of the image list: one line, every word must hold.
+
+Plain words match the name, or the start of an id. ``field:value`` looks into one
+field, ``size>1G`` compares, a leading ``!`` turns a word round. Matching is plain
+and blind to case: a filter never surprises.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from orlop.records import Row
+from orlop_tui.format import state_word
+
+Test: TypeAlias = Callable[[Row], bool]
+
+FIELDS = ("repo", "tag", "id", "state", "platform", "digest")
+"""What may stand before a colon."""
+
+MEASURES = ("size", "own", "age")
+"""What may be compared, with ``<`` or ``>``."""
+
+_COMPARISON = re.compile(r"(size|own|age)([<>])(.*)", re.ASCII)
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)([a-z]*)", re.ASCII)
+_BYTES = {
+    "": 1,
+    "b": 1,
+    "k": 10**3,
+    "kb": 10**3,
+    "m": 10**6,
+    "mb": 10**6,
+    "g": 10**9,
+    "gb": 10**9,
+    "t": 10**12,
+    "tb": 10**12,
+}
+_SPANS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
+_HEX = re.compile(r"(?:sha256:)?[0-9a-f]+", re.ASCII)
+
+
+class BadFilter(ValueError):
+    """The filter cannot be understood; the text says which word and what is expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Haystack:
+    """Lower-case texts of some rows, made when a filter first needs them."""
+
+    rows: Sequence[Row]
+    _made: dict[str, list[str]] = field(default_factory=dict)
+
+    def names(self) -> list[str]:
+        if "names" not in self._made:
+            self._made["names"] = [(row.key.name or "").lower() for row in self.rows]
+        return self._made["names"]
+
+    def ids(self) -> list[str]:
+        if "ids" not in self._made:
+            self._made["ids"] = [row.key.id.lower() for row in self.rows]
+        return self._made["ids"]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A parsed filter; the empty one lets everything through."""
+
+    text: str
+    words: tuple[tuple[bool, str | Test], ...]
+    """Whether a word is turned round, and what must hold: a plain word, or a test of a row."""
+
+    def __bool__(self) -> bool:
+        return bool(self.words)
+
+    def choose(self, hay: Haystack, order: Iterable[int]) -> list[int]:
+        """The positions of the rows that hold every word, in the order given."""
+        chosen = list(order)
+        for negated, word in self.words:
+            if isinstance(word, str):
+                chosen = _with_word(chosen, hay, word, negated)
+            else:
+                rows = hay.rows
+                chosen = [i for i in chosen if word(rows[i]) is not negated]
+        return chosen
+
+
+EVERYTHING = Filter("", ())
+
+
+def parse(text: str, *, now: int) -> Filter:
+    """Read a filter.
+
+    Args:
+        text: what was typed.
+        now: the moment that ages are counted from, nanoseconds UTC.
+
+    Raises:
+        BadFilter: a comparison without an amount, or an unknown unit.
+    """
+    return Filter(text, tuple(_word(word, now) for word in text.split()))
+
+
+def _word(word: str, now: int) -> tuple[bool, str | Test]:
+    negated = word.startswith("!")
+    body = word[1:] if negated else word
+    if not body:
+        raise BadFilter("! needs a word after it")
+    if comparison := _COMPARISON.fullmatch(body.lower()):
+        return negated, _compare(comparison[1], comparison[2], comparison[3], now)
+    name, colon, value = body.lower().partition(":")
+    if colon and name in FIELDS:
+        if not value:
+            raise BadFilter(f"{name}: needs a text after it")
+        return negated, _in_field(name, value)
+    return negated, body.lower()
+
+
+def _with_word(chosen: list[int], hay: Haystack, word: str, negated: bool) -> list[int]:
+    names = hay.names()
+    if _HEX.fullmatch(word) is None:
+        return [i for i in chosen if (word in names[i]) is not negated]
+    ids = hay.ids()
+    start = word if word.startswith("sha256:") else "sha256:" + word
+    return [i for i in chosen if (word in names[i] or ids[i].startswith(start)) is not negated]
+
+
+def _in_field(name: str, value: str) -> Test:
+    match name:
+        case "repo":
+            return lambda row: value in row.repository.lower()
+        case "tag":
+            return lambda row: value in row.tag.lower()
+        case "id":
+            return lambda row: row.key.id.partition(":")[2].startswith(value.removeprefix("sha256:"))
+        case "digest":
+            return lambda row: value in row.key.id or ("@" in (row.key.name or "") and value in row.tag.lower())
+        case "platform":
+            return lambda row: value in row.platform.lower()
+        case _:
+            return lambda row: _has_state(row, value)
+
+
+def _has_state(row: Row, value: str) -> bool:
+    words = (state_word(row), row.condition, row.trust, *row.flags)
+    return any(word.lower().replace(" ", "-").startswith(value) or word.lower().startswith(value) for word in words)
+
+
+def _compare(measure: str, sign: str, amount: str, now: int) -> Test:
+    found = _AMOUNT.fullmatch(amount)
+    units = _SPANS if measure == "age" else _BYTES
+    if found is None or found[2] not in units:
+        example = "age>90d" if measure == "age" else f"{measure}>100M"
+        raise BadFilter(f"{measure}{sign} needs an amount, such as {example}")
+    limit = float(found[1]) * units[found[2]]
+    more = sign == ">"
+
+    def test(row: Row) -> bool:
+        value = _measure(row, measure, now)
+        return value is not None and (value > limit if more else value < limit)
+
+    return test
+
+
+def _measure(row: Row, measure: str, now: int) -> float | None:
+    if measure == "size":
+        return row.size
+    if measure == "own":
+        return row.own_size
+    return None if row.created is None else (now - row.created) / 1e9
