@@ -18,7 +18,6 @@ reader yet, and nothing in it is worth a flush to disk.
 import base64
 import hashlib
 import hmac
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from dataclasses import dataclass, field
 from orlop.digest import Digest, chain_ids
 from orlop.docker import layout
 from orlop.errors import AlreadyExists
+from orlop.jsonrules import Fields, dumps
 from orlop.samples.trees import TREE_TIME, Files, Packed, Symlink, entries, pack
 
 ENGINE = "20.10.24"
@@ -91,7 +91,7 @@ class DataRoot:
     path: str
     driver: str
     _references: dict[str, dict[str, str]] = field(default_factory=dict)
-    _lists: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    _lists: dict[str, list[Fields]] = field(default_factory=dict)
     _layers: dict[str, Layer] = field(default_factory=dict)
 
     @classmethod
@@ -304,9 +304,7 @@ class DataRoot:
         self._save_tags()
 
     def _save_tags(self) -> None:
-        by_bytes = sorted(self._references, key=os.fsencode)
-        lists = {name: dict(sorted(self._references[name].items(), key=_by_bytes)) for name in by_bytes}
-        data = _compact({"Repositories": lists})
+        data = dumps(Fields({"Repositories": self._references}))
         self.write(layout.tag_file(self.driver), data, 0o600)
 
     # --- distribution ------------------------------------------------------
@@ -326,12 +324,12 @@ class DataRoot:
         diff_id = layer if isinstance(layer, str) else layer.diff_id
         blob = digest or Digest.of(b"blob of " + diff_id.encode())
         mac = hmac.new(_AUTH.encode(), (blob + source).encode(), hashlib.sha256).hexdigest() if pushed else ""
-        entry = {"Digest": blob, "SourceRepository": source, "HMAC": mac}
+        entry = Fields({"Digest": blob, "SourceRepository": source, "HMAC": mac})
         known = self._lists.setdefault(diff_id, [])
         if entry in known:
             known.remove(entry)
         known.append(entry)
-        self.write(layout.v2_list(self.driver, diff_id), _compact(known))
+        self.write(layout.v2_list(self.driver, diff_id), dumps(known))
         if reverse:
             self.reverse(blob, diff_id)
         return blob
@@ -351,8 +349,8 @@ class DataRoot:
         self.make(folder, 0o710)
         self.make(f"{folder}/checkpoints", 0o700)
         record = _container(identity, name, image, image_name, created, self.driver)
-        self.write(f"{folder}/config.v2.json", _compact(record) + b"\n", 0o600)
-        self.write(f"{folder}/hostconfig.json", _compact(_HOST) + b"\n", 0o644)
+        self.write(f"{folder}/config.v2.json", dumps(Fields(record)) + b"\n", 0o600)
+        self.write(f"{folder}/hostconfig.json", dumps(Fields(_HOST)) + b"\n", 0o644)
         return identity
 
     def _write_mount(self, identity: str, mount: str, top: Layer | None) -> None:
@@ -391,19 +389,6 @@ def _date(path: str, inside: str) -> None:
     os.utime(path, ns=(at, at), follow_symlinks=False)
 
 
-def _by_bytes(item: tuple[str, str]) -> bytes:
-    """Go sorts a map by the bytes of its keys."""
-    return os.fsencode(item[0])
-
-
-def _compact(value: object) -> bytes:
-    """JSON as Go's Marshal writes it; keys in the order given."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    for raw in "<>&\u2028\u2029":
-        text = text.replace(raw, f"\\u{ord(raw):04x}")
-    return text.encode("utf-8", "surrogateescape")
-
-
 def _made_up(text: str) -> str:
     """64 hex digits in the place of random ones."""
     return hashlib.sha256(text.encode()).hexdigest()
@@ -437,21 +422,21 @@ def _document(
     author: str,
     extra: Mapping[str, object],
 ) -> bytes:
-    rootfs: dict[str, object] = {"type": "layers"}
+    rootfs = Fields({"type": "layers"})
     if layers:
         rootfs["diff_ids"] = [layer.diff_id for layer in layers]
     document: dict[str, object] = {
         "architecture": "amd64",
         "author": author or None,
-        "config": settings,
+        "config": Fields(settings),
         "created": created,
         "docker_version": ENGINE,
-        "history": list(history),
+        "history": [Fields(line) for line in history],
         "os": "linux",
         "rootfs": rootfs,
         **extra,
     }
-    return _compact({name: document[name] for name in sorted(document) if document[name] is not None})
+    return dumps({name: value for name, value in document.items() if value is not None})
 
 
 def _container(
@@ -480,7 +465,7 @@ def _container(
         "Managed": False,
         "Path": command[0] if isinstance(command, list) and command else "/bin/sh",
         "Args": [],
-        "Config": settings,
+        "Config": Fields(settings),
         "Image": image.id,
         "NetworkSettings": {"Bridge": "", "Networks": {}, "Service": None, "Ports": None},
         "LogPath": "",
