@@ -1,0 +1,257 @@
+"""The image list on the screen: only the lines in sight are drawn, whatever the number of rows."""
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, NamedTuple
+
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from orlop.records import Condition, Flag, Key, Row, Trust
+from orlop.text import visible
+from orlop_tui.format import NO_NAME, age, short, size, state_word
+from orlop_tui.widgets.lines import Painted, Role, Span, fit
+from orlop_tui.widgets.listing import Column, Listing
+
+_MARGIN = 3
+"""Cells for the cursor's ``>`` and the mark's ``*``."""
+
+
+class Field(NamedTuple):
+    """One column as drawn."""
+
+    column: Column
+    title: str
+    width: int
+    """0: takes what is left."""
+    from_width: int
+    """The table's width from which it is shown."""
+    right: bool = False
+
+
+FIELDS: Sequence[Field] = (
+    Field(Column.NAME, "REPOSITORY", 0, 0),
+    Field(Column.TAG, "TAG", 10, 0),
+    Field(Column.ID, "IMAGE ID", 12, 50),
+    Field(Column.SIZE, "SIZE", 8, 82, right=True),
+    Field(Column.OWN, "OWN", 8, 44, right=True),
+    Field(Column.AGE, "AGE", 6, 76, right=True),
+    Field(Column.PLATFORM, "PLATFORM", 14, 110),
+    Field(Column.STATE, "STATE", 8, 0),
+)
+
+_STATE_ROLES = {
+    "BAD": Role.BAD,
+    "partial": Role.BAD,
+    "busy": Role.WARN,
+    "unver.": Role.WARN,
+    "odd name": Role.WARN,
+    "verified": Role.GOOD,
+    "ok": Role.GOOD,
+}
+
+
+def fields_for(width: int) -> list[Field]:
+    """The columns of a table so wide, with their widths; the tag grows where there is room."""
+    chosen = [field for field in FIELDS if width >= field.from_width]
+    tag = 10 if width < 70 else min(24, 10 + (width - 70) // 3)
+    chosen = [field._replace(width=tag) if field.column is Column.TAG else field for field in chosen]
+    rest = width - _MARGIN - sum(field.width for field in chosen) - (len(chosen) - 1)
+    return [field._replace(width=max(rest, 8)) if field.width == 0 else field for field in chosen]
+
+
+def state_role(row: Row) -> Role:
+    """How a row's state word stands out; the word itself says it all."""
+    return _STATE_ROLES.get(state_word(row), Role.PLAIN)
+
+
+def cell(row: Row, column: Column, now: int) -> str:
+    """The safe text of one cell."""
+    match column:
+        case Column.NAME:
+            return visible(row.repository) or NO_NAME
+        case Column.TAG:
+            return short(row.tag) if Flag.DIGEST_ONLY in row.flags else visible(row.tag) or "-"
+        case Column.ID:
+            return short(row.key.id)
+        case Column.SIZE:
+            return size(row.size)
+        case Column.OWN:
+            return size(row.own_size)
+        case Column.AGE:
+            return age(row.created, now)
+        case Column.PLATFORM:
+            return visible(row.platform) or "?"
+        case Column.STATE:
+            return state_word(row)
+
+
+class TableHead(Painted):
+    """The columns' names; a click sorts."""
+
+    class Clicked(Message):
+        """A column's name was clicked."""
+
+        def __init__(self, column: Column) -> None:
+            super().__init__()
+            self.column = column
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.listing = Listing()
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        pieces = [Span(" " * _MARGIN)]
+        for field in fields_for(width):
+            title = field.title
+            if field.column is self.listing.sort.column:
+                title += " ^" if self.listing.sort.reverse else " v"
+            pieces.append(Span(fit(title, field.width, right=field.right) + " ", Role.LABEL))
+        return self.paint(pieces if y == 0 else (), width)
+
+    def on_click(self, event: events.Click) -> None:
+        place = _MARGIN
+        for field in fields_for(self.size.width):
+            if place <= event.x <= place + field.width:
+                self.post_message(self.Clicked(field.column))
+                return
+            place += field.width + 1
+
+
+class StoreTable(ScrollView, Painted, can_focus=True):
+    """The rows of one store's listing.
+
+    The listing is changed by calling its methods and then `sync`; the table holds
+    nothing that could be out of date.
+    """
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = Painted.COMPONENT_CLASSES | {"table--cursor", "table--cursor-away"}
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "move(1)", "down", show=False, id="down"),
+        Binding("k,up", "move(-1)", "up", show=False, id="up"),
+        Binding("pagedown,ctrl+f", "page(1)", "page down", show=False, id="page_down"),
+        Binding("pageup", "page(-1)", "page up", show=False, id="page_up"),
+        Binding("ctrl+d", "page(0.5)", "half a page down", show=False, id="half_down"),
+        Binding("ctrl+u", "page(-0.5)", "half a page up", show=False, id="half_up"),
+        Binding("g,home", "end(-1)", "first row", show=False, id="first"),
+        Binding("G,end", "end(1)", "last row", show=False, id="last"),
+    ]
+
+    class Moved(Message):
+        """The cursor is on another row, or none."""
+
+        def __init__(self, key: Key | None) -> None:
+            super().__init__()
+            self.key = key
+
+    class Opened(Message):
+        """The row under the cursor was double-clicked."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.listing = Listing()
+        self.now = 0
+        """The moment that ages are counted from."""
+        self.empty: Callable[[int], Sequence[tuple[Span, ...]]] = lambda width: ()
+        """What to say while no row is shown."""
+        self._told: Key | None = None
+
+    # --- drawing
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        place = y + self.scroll_offset.y
+        shown = self.listing.shown
+        if place < len(shown):
+            return self._row_strip(shown[place], width)
+        if not shown:
+            said = self.empty(width)
+            if 1 <= y <= len(said):
+                return self.paint((Span(" " * _MARGIN), *said[y - 1]), width)
+        return self.paint((), width)
+
+    def _row_strip(self, row: Row, width: int) -> Strip:
+        under, marked = row.key == self.listing.cursor, self.listing.is_marked(row.key)
+        signs = (">" if under else " ") + ("*" if marked else " ") + " "
+        pieces = [Span(signs, Role.STRONG)]
+        for field in fields_for(width):
+            text = fit(cell(row, field.column, self.now), field.width, right=field.right, middle=True)
+            pieces.append(Span(text + " ", self._role(row, field.column)))
+        return self.paint(pieces, width, over=self._over(under, marked))
+
+    def _role(self, row: Row, column: Column) -> Role:
+        if column is Column.STATE:
+            return state_role(row)
+        if column is Column.NAME and not row.repository:
+            return Role.FAINT
+        if row.condition is Condition.SOUND and row.trust is not Trust.LISTED:
+            return Role.PLAIN if column in (Column.NAME, Column.TAG) else Role.FAINT
+        return Role.PLAIN
+
+    def _over(self, under: bool, marked: bool) -> Style | None:
+        if under:
+            return self.get_component_rich_style(
+                "table--cursor" if self.has_focus else "table--cursor-away", partial=True
+            )
+        return self.get_component_rich_style("lines--marked", partial=True) if marked else None
+
+    # --- keeping up
+
+    def sync(self, listing: Listing | None = None) -> None:
+        """Draw what the listing now says, with the cursor in sight."""
+        if listing is not None:
+            self.listing = listing
+        self.virtual_size = Size(self.size.width, len(self.listing))
+        self.refresh()
+        self._follow()
+        if self.listing.cursor != self._told:
+            self._told = self.listing.cursor
+            self.post_message(self.Moved(self._told))
+
+    def tell_again(self) -> None:
+        """Forget which row was told of, so that the next `sync` tells of the cursor's row anew."""
+        self._told = None
+
+    def _follow(self) -> None:
+        height = self.size.height
+        if height <= 0 or not self.listing.shown:
+            return
+        top, place = round(self.scroll_target_y), self.listing.position
+        edge = min(2, max(0, (height - 1) // 2))
+        if place < top + edge:
+            top = place - edge
+        elif place > top + height - 1 - edge:
+            top = place - height + 1 + edge
+        self.scroll_to(y=max(0, min(top, len(self.listing) - height)), animate=False, immediate=True)
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.virtual_size = Size(self.size.width, len(self.listing))
+        self.call_after_refresh(self._follow)
+
+    # --- moving
+
+    def action_move(self, by: int) -> None:
+        self.listing.move(by)
+        self.sync()
+
+    def action_page(self, pages: float) -> None:
+        self.action_move(round(pages * max(1, self.size.height - 1)))
+
+    def action_end(self, side: int) -> None:
+        self.listing.move_to(0 if side < 0 else len(self.listing) - 1)
+        self.sync()
+
+    def on_click(self, event: events.Click) -> None:
+        place = event.y + self.scroll_offset.y
+        if place >= len(self.listing):
+            return
+        self.listing.move_to(place)
+        self.sync()
+        if event.chain > 1:
+            self.post_message(self.Opened())
