@@ -1,0 +1,243 @@
+"""Which layers nothing needs any more once some images are gone, and the steps that take them away.
+
+The engine counts references at its start (moby: layer/layer_store.go): one for
+each child record, container mount and image. Here a layer goes only when the
+configs' chains **and** the records' ``parent`` files both leave it unused: a
+record that lost its ``parent`` would otherwise let go of layers still needed.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass
+
+from orlop.docker import layout
+from orlop.docker.model import ConfigState, Layer, Model
+from orlop.errors import NotFound, OrlopError
+from orlop.fs import Root, Stat, changed_meanwhile
+from orlop.plan import Quarantine, Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """What becomes of the layers of some images that go."""
+
+    going: tuple[str, ...]
+    """Chain ids of the records that go, top-down."""
+    staying: Mapping[str, str]
+    """Chain id of each record that stays → because of what; top-down."""
+    refusals: tuple[str, ...]
+    """Why none may go; empty where they may."""
+
+
+def release(model: Model, doomed: Set[str]) -> Release:
+    """Find the layers of some images that nothing else needs.
+
+    Args:
+        model: the store.
+        doomed: ids of the images that go, all in one plan.
+    """
+    chains = [model.images[image].chain for image in sorted(doomed)]
+    depth = {chain_id: index for chain in chains for index, chain_id in enumerate(chain)}
+    staying = _staying(model, doomed, chains)
+    order = sorted((c for c in depth if c in model.layers), key=lambda c: (-depth[c], c))
+    going = tuple(c for c in order if c not in staying)
+    return Release(
+        going=going,
+        staying={c: staying[c] for c in order if c in staying},
+        refusals=tuple(_refusals(model, going, doomed)) if going else (),
+    )
+
+
+def _staying(model: Model, doomed: Set[str], chains: list[tuple[str, ...]]) -> dict[str, str]:
+    """Walk each chain from its top; below the first layer that stays, everything stays.
+
+    A layer that stays keeps the records below it, also those of another doomed chain: repeat until nothing changes.
+    """
+    staying: dict[str, str] = {}
+    candidates = {chain_id for chain in chains for chain_id in chain}
+    before = -1
+    while before != len(staying):
+        before = len(staying)
+        for chain in chains:
+            upper = ""
+            for chain_id in reversed(chain):
+                if chain_id not in staying:
+                    because = _holder(model, chain_id, doomed, candidates - staying.keys())
+                    if because or upper:
+                        staying[chain_id] = because or f"layer {upper} stands on it"
+                if chain_id in staying:
+                    upper = chain_id
+    return staying
+
+
+def _holder(model: Model, chain_id: str, doomed: Set[str], going: Set[str]) -> str:
+    """What still needs a layer, one clause; empty for nothing."""
+    users = [image for image in model.users_of.get(chain_id, ()) if image not in doomed]
+    if users:
+        return f"needed by {listing('image', users)}"
+    mounts = model.mounts_on.get(chain_id, ())
+    if mounts:
+        return f"needed by {listing('container', mounts)}"
+    children = [child for child in model.layer_children_of.get(chain_id, ()) if child not in going]
+    if children:
+        return f"{listing('layer', children)} stands on it"
+    return ""
+
+
+def listing(noun: str, ids: Iterable[str]) -> str:
+    """The first of some ids, and how many more there are."""
+    found = sorted(ids)
+    if len(found) == 1:
+        return f"{noun} {found[0]}"
+    more = len(found) - 2
+    return f"{noun}s {found[0]}, {found[1]}" + (f" and {more} more" if more else "")
+
+
+# --- refusals ----------------------------------------------------------------
+
+
+def _refusals(model: Model, going: tuple[str, ...], doomed: Set[str]) -> Iterator[str]:
+    if model.driver not in layout.READABLE_DRIVERS:
+        yield f"Orlop cannot reach the data of driver {model.driver}, so it cannot free layers; names can be removed"
+    yield from _parent_lost(model, frozenset(going))
+    for image in sorted(model.images):
+        state = model.images[image].config
+        if image not in doomed and state in (ConfigState.TOO_LARGE, ConfigState.UNREADABLE):
+            yield f"which layers {image} needs cannot be known: its config is {state}"
+
+
+def _parent_lost(model: Model, going: frozenset[str]) -> Iterator[str]:
+    """DK05: around a record that lost its parent nothing says for certain who needs what."""
+    for lost in sorted(c for c, layer in model.layers.items() if layer.parent_lost):
+        path = layout.layer(model.driver, lost)
+        stack = _stack(model, lost)
+        if not model.users_of.get(lost):
+            yield f"DK05: {path} lost its parent, and no config tells which layers it stands on"
+        elif not stack.isdisjoint(going):
+            yield f"DK05: {path} lost its parent: freeing layers of its stack could destroy layers still needed"
+
+
+def _stack(model: Model, lost: str) -> set[str]:
+    """A record, its true ancestors and its descendants, as configs and parent files tell."""
+    stack = {lost}
+    for image in model.users_of.get(lost, ()):
+        stack.update(model.images[image].chain)
+    pending = [lost]
+    while pending:
+        above = [c for c in model.layer_children_of.get(pending.pop(), ()) if c not in stack]
+        stack.update(above)
+        pending.extend(above)
+    return stack
+
+
+# --- steps -------------------------------------------------------------------
+
+
+class Removal:
+    """The steps and reasons of things that go to the quarantine."""
+
+    def __init__(self, root: Root, model: Model) -> None:
+        self._root = root
+        self._model = model
+        self._device = root.stat("").device
+        self.steps: list[Quarantine] = []
+        self.reasons: list[Reason] = []
+        self.obstacles: list[str] = []
+        """What cannot be moved, each one clause."""
+
+    def add(self, path: str) -> bool:
+        """Move what is at a path, if anything is there; tells whether it is."""
+        found = _stat(self._root, path)
+        if found is None:
+            return False
+        if found.kind not in ("file", "folder", "link"):
+            self.obstacles.append(f"a {found.kind} is at {path}; Orlop moves files, folders and links only")
+        elif found.device != self._device:
+            self.obstacles.append(f"{path} is on another file system, from which nothing moves into the quarantine")
+        else:
+            self.steps.append(quarantine(self._root, path))
+        return True
+
+    def add_layers(self, going: Iterable[str]) -> None:
+        """Move layers, top-down: their overlay2 link, their record, and the driver's folder that nothing else uses."""
+        chain_ids = tuple(going)
+        shared = _cache_ids_in_use(self._model, frozenset(chain_ids))
+        moved: set[str] = set()
+        for chain_id in chain_ids:
+            layer = self._model.layers[chain_id]
+            data = self._data(layer, shared, moved)
+            if data is not None and self._model.driver == "overlay2":
+                self._add_link(layer)
+            self.add(layout.layer(self._model.driver, chain_id))
+            if data is not None:
+                self.add(data)
+            size = "its size is not known" if layer.size is None else f"{layer.size} bytes"
+            self.reasons.append(Reason(verb="layer", subject=chain_id, because=f"{size}; nothing else needs it"))
+
+    def _data(self, layer: Layer, shared: Mapping[str, str], moved: set[str]) -> str | None:
+        """The driver's folder of a layer, where it can go with it."""
+        if layer.cache_id is None or layer.data_path is None:
+            self._note(layer, "the driver's folder stays: the record does not name it")
+            return None
+        if layer.cache_id in shared:
+            self._note(layer, f"{layer.data_path} stays: {shared[layer.cache_id]} uses it too")
+            return None
+        if layer.cache_id in moved:
+            return None
+        moved.add(layer.cache_id)
+        found = _stat(self._root, layer.data_path)
+        if found is None:
+            self._note(layer, f"{layer.data_path} is not there")
+            return None
+        if found.kind != "folder" or layer.data_path == layout.link("").rstrip("/"):
+            self._note(layer, f"{layer.data_path} stays: it is no layer's folder")
+            return None
+        return layer.data_path
+
+    def _add_link(self, layer: Layer) -> None:
+        """overlay2: the short link that ``lower`` files name, if it is this layer's."""
+        assert layer.cache_id is not None
+        try:
+            name = self._root.read(layout.link_file(layer.cache_id), 4096).decode("ascii").strip()
+            target = self._root.link_target(layout.link(name)) if name else ""
+        except (OrlopError, UnicodeDecodeError):
+            target = ""
+        if target == f"../{layer.cache_id}/diff":
+            self.add(layout.link(name))
+        else:
+            self._note(layer, "its short link below overlay2/l is not known and stays, if there is one")
+
+    def _note(self, layer: Layer, because: str) -> None:
+        self.reasons.append(Reason(verb="note", subject=f"layer {layer.chain_id}", because=because))
+
+
+def quarantine(root: Root, path: str) -> Quarantine:
+    """The step that moves what is at a path, bound to its inode; bytes are those on disk, the whole tree.
+
+    Raises:
+        Changed: nothing is there any more.
+    """
+    found = _stat(root, path)
+    if found is None:
+        raise changed_meanwhile(path)
+    return Quarantine(path=path, kind=found.kind, inode=found.inode, bytes=root.allocated(path))
+
+
+def _stat(root: Root, path: str) -> Stat | None:
+    try:
+        return root.stat(path)
+    except NotFound:
+        return None
+
+
+def _cache_ids_in_use(model: Model, going: Set[str]) -> dict[str, str]:
+    """Cache ids that records which stay, or containers, name → by which."""
+    used = {
+        layer.cache_id: f"layer {chain_id}"
+        for chain_id, layer in model.layers.items()
+        if chain_id not in going and layer.cache_id is not None
+    }
+    for mount in model.mounts.values():
+        for identity in (mount.mount_id, mount.init_id):
+            if identity is not None:
+                used[identity] = f"container {mount.name}"
+    return used
