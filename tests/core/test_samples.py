@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from orlop import samples
+from orlop import kinds, samples
 from orlop.digest import chain_ids
 from orlop.docker import layout
 from orlop.errors import AlreadyExists
+from orlop.progress import Silent
 from orlop.samples.trees import crc64
 
 
@@ -116,6 +117,16 @@ def test_only_the_planted_faults_tell_the_damaged_sample_from_the_clean_one(
     assert f"{lost}/parent" not in found
     assert found[corrupt][2] == b""
     assert changed == {corrupt, f"{lost}/parent", layout.tag_file("overlay2")}
+
+
+@pytest.mark.parametrize("driver", ["overlay2", "vfs"])
+@pytest.mark.parametrize("damage", [True, False])
+def test_a_check_finds_exactly_what_was_planted(tmp_path: Path, driver: str, damage: bool) -> None:
+    sample = samples.make(str(tmp_path / "docker"), driver=driver, damage=damage)
+    store = kinds.open(sample.path)
+    found = sorted((finding.rule, finding.path) for finding in store.check(None, content=False, progress=Silent()))
+    store.close()
+    assert found == list(sample.expected)
 
 
 def test_a_store_of_ones_own_takes_a_few_lines(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ BIDI_NAME = "ghcr.io/acme/web:\u202egpj.exe"
 """A tag that a careless terminal shows backwards."""
 
 MISSING_IMAGE = "sha256:" + "5e11ad00beef" + "0" * 52
+_UNTAGGED = ("untagged", "moved")
+_TWICE_TAGGED = ("alpine", "built", "nginx", "parent-lost", "web")
 GONE_LAYER = "sha256:" + "60de1a7e" * 8
 
 
@@ -60,7 +62,7 @@ def make(folder: str, *, driver: str = "overlay2", damage: bool = True) -> Sampl
     }
     containers = {"acme-web-1": root.container("acme-web-1", images["web-old"], image_name="ghcr.io/acme/web:2026.07")}
     _mappings(root, images)
-    expected = [("DK20", layout.config(driver, images[name].id)) for name in ("untagged", "moved")]
+    expected = [("DK20", layout.config(driver, images[name].id)) for name in _UNTAGGED + _TWICE_TAGGED]
     expected += _stale(root)
     if damage:
         expected += _plant(root, images, layers)
@@ -384,8 +386,8 @@ def _mappings(root: DataRoot, images: dict[str, Image]) -> None:
 
 def _stale(root: DataRoot) -> list[tuple[str, str]]:
     """Mappings that deletes leave behind: a healthy engine has them."""
-    blob = root.mapping(GONE_LAYER, "docker.io/library/nginx")  # what was 1.25
-    return [("DK16", layout.v2_list(root.driver, GONE_LAYER)), ("DK16", layout.v2_reverse(root.driver, blob))]
+    root.mapping(GONE_LAYER, "docker.io/library/nginx")  # what was 1.25
+    return [("DK16", layout.v2_list(root.driver, GONE_LAYER))]
 
 
 def _plant(root: DataRoot, images: Mapping[str, Image], layers: dict[str, str]) -> list[tuple[str, str]]:
@@ -404,13 +406,19 @@ def _plant(root: DataRoot, images: Mapping[str, Image], layers: dict[str, str]) 
     debian = images["debian"].layers[0]
     orphan = root.layer({"opt/scratch": _text("left by a script", 171_000)}, on=debian)
     layers["orphan"] = orphan.chain_id
-    root.make(f"{layout.transactions(driver)}/write-set-204417233", 0o700)
-    root.write(f"{layout.transactions(driver)}/write-set-204417233/diff", debian.diff_id.encode())
-    root.write(f"{layout.configs(driver)}/.tmp-{images['api-1.9.0'].id[7:]}619003", b"{", 0o600)
+    transaction = f"{layout.transactions(driver)}/write-set-204417233"
+    root.make(transaction, 0o700)
+    root.write(f"{transaction}/diff", debian.diff_id.encode())
+    temporary = f"{layout.configs(driver)}/.tmp-{images['api-1.9.0'].id[7:]}619003"
+    root.write(temporary, b"{", 0o600)
     return [
         ("DK02", tags),
         ("DK03", corrupt),
-        ("DK05", lost),
+        ("DK05", f"{lost}/parent"),
         ("DK12", layout.layer(driver, orphan.chain_id)),
+        ("DK15", temporary),
+        ("DK15", transaction),
         ("DK16", layout.v2_list(driver, images["registry"].layers[-1].diff_id)),
+        ("DK22", tags),  # the name with an escape sequence
+        ("DK22", tags),  # the name that runs backwards
     ]
