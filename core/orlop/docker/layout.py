@@ -24,7 +24,8 @@ Every function gives a path relative to the data root. Ids are full digests
 LOCK = "volumes/metadata.db"
 CONTAINERS = "containers"
 IMAGE = "image"
-CONTAINERD_BLOBS = "containerd/daemon/io.containerd.content.v1.content/blobs/sha256"
+CONTAINERD = "containerd/daemon"
+"""The root of the engine's own containerd; from 20.10 manifests of pulled images lie in its content store too."""
 
 READABLE_DRIVERS = ("overlay2", "vfs")
 """Drivers whose layer folders are understood and may be moved."""

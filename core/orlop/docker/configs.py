@@ -1,0 +1,142 @@
+"""Image configs: hashed against their name, and read as the engine reads them.
+
+moby: image/fs.go (get verifies), image/image.go (NewFromJSON), image/store.go (restore).
+"""
+
+import hashlib
+
+from orlop import jsonrules, times
+from orlop.digest import chain_ids, is_digest
+from orlop.docker.model import ConfigState, Image
+from orlop.errors import Malformed, NoPermission, NotFound, OrlopError, StorageFailure, TooLarge, WrongKind
+from orlop.fs import Folder, join
+
+_BLOCK = 1 << 20
+
+
+class ConfigReader:
+    """Reads configs and shares what many of them have in common: ids, chains, platforms."""
+
+    def __init__(self) -> None:
+        self._chains: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = {}
+        self._platforms: dict[str, str] = {}
+
+    def read(self, folder: Folder, name: str, kind: str) -> Image:
+        """Read one config; damage becomes a state, never an error.
+
+        Raises:
+            NotFound: the file went away.
+        """
+        image = "sha256:" + name
+        try:
+            data = folder.read(name)
+        except NotFound:
+            raise
+        except TooLarge as error:
+            return _large(folder, name, image, error.size)
+        except WrongKind as error:
+            return _bad(
+                image,
+                ConfigState.WRONG_KIND,
+                f"a {error.found} is in its place",
+                says=_says(image, "not a regular file"),
+            )
+        except NoPermission as error:
+            return _bad(image, ConfigState.UNREADABLE, error.why)
+        except StorageFailure as error:
+            return _bad(image, ConfigState.UNREADABLE, error.why, says=_says(image, error.why))
+        if hashlib.sha256(data).hexdigest() != name:
+            return _altered(image, data)
+        return self._parsed(image, data)
+
+    def _parsed(self, image: str, data: bytes) -> Image:
+        try:
+            config = jsonrules.loads(data)
+            created, platform, diff_ids = _members(config)
+        except Malformed as error:
+            return _bad(image, ConfigState.MALFORMED, error.why, len(data), _says(image, error.engine or error.why))
+        shared = self._chains.get(diff_ids)
+        if shared is None:
+            shared = (diff_ids, chain_ids(diff_ids))
+            self._chains[diff_ids] = shared
+        return Image(
+            id=image,
+            config=ConfigState.GOOD,
+            why="",
+            engine_says="",
+            size=len(data),
+            created=created,
+            platform=self._platforms.setdefault(platform, platform),
+            diff_ids=shared[0],
+            chain=shared[1],
+            parent=None,
+        )
+
+
+def missing(image: str, folder: str) -> Image:
+    """The image for an id that other records name and that has no config."""
+    path = join(folder, image.removeprefix("sha256:"))
+    return _bad(image, ConfigState.MISSING, "there is no config file", says=f"open {path}: no such file or directory")
+
+
+def _members(config: object) -> tuple[int | None, str, tuple[str, ...]]:
+    """Creation time, platform and diff ids, with the engine's own refusals."""
+    if not isinstance(config, dict):
+        raise Malformed("not a JSON object", engine="json: cannot unmarshal into Go value of type image.Image")
+    created = jsonrules.text(config, "created")
+    at = times.parse(created) if created else None
+    rootfs = jsonrules.mapping(config, "rootfs")
+    if rootfs is None:
+        raise Malformed("it has no rootfs", field="rootfs", engine="invalid image JSON, no RootFS key")
+    diff_ids = tuple(jsonrules.texts(rootfs, "diff_ids"))
+    for index, diff_id in enumerate(diff_ids):
+        if not is_digest(diff_id):
+            raise Malformed("not a digest", field=f"rootfs.diff_ids[{index}]", engine="layer does not exist")
+    parts = (jsonrules.text(config, member) for member in ("os", "architecture", "variant"))
+    return at, "/".join(part for part in parts if part), diff_ids
+
+
+def _says(image: str, why: str) -> str:
+    return f"invalid image {image}, {why}"
+
+
+def _bad(image: str, state: ConfigState, why: str, size: int = 0, says: str = "") -> Image:
+    return Image(
+        id=image,
+        config=state,
+        why=why,
+        engine_says=says,
+        size=size,
+        created=None,
+        platform="",
+        diff_ids=(),
+        chain=(),
+        parent=None,
+    )
+
+
+def _altered(image: str, data: bytes) -> Image:
+    says = _says(image, f"failed to verify: {image}")
+    if not data:
+        return _bad(image, ConfigState.EMPTY, "the config is empty: zero bytes", 0, says)
+    if not data.strip(b"\0"):
+        return _bad(
+            image, ConfigState.EMPTY, f"the config holds {len(data)} zero bytes and nothing else", len(data), says
+        )
+    found = hashlib.sha256(data).hexdigest()
+    return _bad(image, ConfigState.ALTERED, f"the config hashes to sha256:{found}", len(data), says)
+
+
+def _large(folder: Folder, name: str, image: str, size: int) -> Image:
+    """A config that is only hashed: a block at a time, whatever its size."""
+    found = hashlib.sha256()
+    try:
+        with folder.stream(name) as stream:
+            while block := stream.read(_BLOCK):
+                found.update(block)
+    except (OSError, OrlopError) as error:
+        return _bad(image, ConfigState.UNREADABLE, str(error), size)
+    if found.hexdigest() != name:
+        why = f"the config of {size} bytes hashes to sha256:{found.hexdigest()}"
+        return _bad(image, ConfigState.ALTERED, why, size, _says(image, f"failed to verify: {image}"))
+    return _bad(image, ConfigState.TOO_LARGE, f"the config has {size} bytes; its digest holds, it was not parsed", size)

@@ -1,0 +1,44 @@
+"""Containers' own records, as far as images are concerned.
+
+moby: container/container.go (config.v2.json). Volumes, networks and the rest are not read.
+"""
+
+from orlop import jsonrules
+from orlop.docker.model import Container
+from orlop.errors import NotFound, OrlopError
+from orlop.fs import Folder, join
+
+
+def container(folder: Folder, name: str, kind: str) -> Container:
+    """Read one container's config; one that cannot be read keeps its id and says why.
+
+    Raises:
+        NotFound: it went away.
+    """
+    path = join(folder.path, name)
+    if kind != "folder":
+        return _unknown(name, path, f"a {kind} is in the place of the container's folder")
+    try:
+        with folder.folder(name) as here:
+            value = jsonrules.loads(here.read("config.v2.json"))
+        state = jsonrules.mapping(value, "State") or {}
+        running = jsonrules.member(state, "Running")
+        return Container(
+            id=name,
+            name=(jsonrules.text(value, "Name") or "").removeprefix("/"),
+            image=jsonrules.text(value, "Image") or None,
+            image_name=jsonrules.text(jsonrules.mapping(value, "Config") or {}, "Image") or "",
+            running=running if isinstance(running, bool) else None,
+            problem="",
+            path=path,
+        )
+    except NotFound as error:
+        if error.path == path:
+            raise
+        return _unknown(name, path, "config.v2.json is missing")
+    except OrlopError as error:
+        return _unknown(name, path, error.why or error.what)
+
+
+def _unknown(name: str, path: str, problem: str) -> Container:
+    return Container(id=name, name="", image=None, image_name="", running=None, problem=problem, path=path)

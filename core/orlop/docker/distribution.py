@@ -1,0 +1,64 @@
+"""What was pushed and pulled where: V2 metadata by diff id, and diff ids by blob digest.
+
+moby: distribution/metadata/v2_metadata_service.go. Only a cache: every file may go.
+"""
+
+from orlop import jsonrules
+from orlop.docker.model import V2Entry, V2List, V2Reverse
+from orlop.errors import Malformed, NotFound, OrlopError
+from orlop.fs import Folder, join
+
+
+def v2_list(folder: Folder, name: str, kind: str) -> V2List:
+    """Read one list; one that the engine would take for empty has a problem.
+
+    Raises:
+        NotFound: it went away.
+    """
+    path = join(folder.path, name)
+    diff_id = "sha256:" + name
+    try:
+        entries = _entries(jsonrules.loads(folder.read(name)))
+    except NotFound:
+        raise
+    except OrlopError as error:
+        return V2List(diff_id=diff_id, path=path, entries=(), problem=error.why or error.what)
+    return V2List(diff_id=diff_id, path=path, entries=entries, problem="")
+
+
+def v2_reverse(folder: Folder, name: str, kind: str) -> V2Reverse:
+    """Read one blob digest's diff id.
+
+    Raises:
+        NotFound: it went away.
+    """
+    path = join(folder.path, name)
+    digest = "sha256:" + name
+    try:
+        text = folder.read(name, 4096).decode("utf-8", "surrogateescape")
+    except NotFound:
+        raise
+    except OrlopError as error:
+        return V2Reverse(digest=digest, path=path, diff_id=None, problem=error.why or error.what)
+    return V2Reverse(digest=digest, path=path, diff_id=text, problem="" if text else "the file is empty")
+
+
+def _entries(value: object) -> tuple[V2Entry, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise Malformed("not a list")
+    return tuple(_entry(item, f"[{index}]") for index, item in enumerate(value))
+
+
+def _entry(value: object, at: str) -> V2Entry:
+    if value is None:
+        return V2Entry(digest="", source="", hmac=None)
+    if not isinstance(value, dict):
+        raise Malformed("not an object", field=at)
+    digest = jsonrules.text(value, "Digest")
+    source = jsonrules.text(value, "SourceRepository")
+    hmac = jsonrules.member(value, "HMAC")
+    if hmac is not None and not isinstance(hmac, str):
+        raise Malformed("not a text", field=f"{at}.HMAC")
+    return V2Entry(digest=digest or "", source=source or "", hmac=hmac)

@@ -1,0 +1,106 @@
+"""repositories.json: which names an engine has for which image.
+
+moby: reference/store.go. The engine reads the first JSON value of the file into
+``{"Repositories": {repository: {reference: image id}}}`` and refuses to start
+where that fails; what follows the first value is ignored and lost at its next write.
+"""
+
+from orlop import jsonrules, reference
+from orlop.digest import Digest, is_digest
+from orlop.docker import layout
+from orlop.docker.model import Reference, TagFile
+from orlop.errors import Malformed, NotFound, OrlopError
+from orlop.fs import Root
+
+TAG_FILE_LIMIT = 256 * 1024 * 1024
+"""Bytes; a hundred thousand images with names make about 30 MB."""
+
+_STARTS = "Couldn't create reference store repository: "
+
+
+def read_tag_file(root: Root, driver: str) -> TagFile:
+    """Read the names; a file that the engine cannot read has state ``bad``."""
+    path = layout.tag_file(driver)
+    try:
+        raw = root.read(path, TAG_FILE_LIMIT)
+    except NotFound:
+        return _without("absent")
+    except OrlopError as error:
+        return _without("bad", why=f"{error.what}: {error.why}" if error.why else error.what, says=_STARTS + error.why)
+    digest = Digest.of(raw)
+    try:
+        repositories = _repositories(jsonrules.loads(raw, stream=True))
+    except Malformed as error:
+        return TagFile(
+            state="bad",
+            raw=raw,
+            digest=digest,
+            references={},
+            repositories={},
+            why=error.why,
+            engine_says=_STARTS + (error.engine or error.why),
+        )
+    references = {
+        text: Reference(text=text, repository=repository, image=image, problem=_problem(text, repository, image))
+        for repository, entries in repositories.items()
+        for text, image in entries.items()
+    }
+    return TagFile(
+        state="good",
+        raw=raw,
+        digest=digest,
+        references=references,
+        repositories={repository: tuple(entries) for repository, entries in repositories.items()},
+    )
+
+
+def _without(state: str, why: str = "", says: str = "") -> TagFile:
+    return TagFile(state=state, raw=None, digest=None, references={}, repositories={}, why=why, engine_says=says)
+
+
+def _repositories(value: object) -> dict[str, dict[str, str]]:
+    if value is None:
+        raise Malformed("the file holds null", engine="panic: runtime error: invalid memory address or nil pointer")
+    if not isinstance(value, dict):
+        raise Malformed("not a JSON object", engine="json: cannot unmarshal into Go value of type reference.store")
+    found = jsonrules.member(value, "Repositories")
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise Malformed("not an object", field="Repositories", engine=_unmarshal("reference.repository"))
+    return {repository: _entries(repository, entries) for repository, entries in found.items()}
+
+
+def _entries(repository: str, entries: object) -> dict[str, str]:
+    if entries is None:
+        return {}
+    if not isinstance(entries, dict):
+        raise Malformed(
+            "not an object", field=f"Repositories[{repository!r}]", engine=_unmarshal("reference.repository")
+        )
+    for text, image in entries.items():
+        if not isinstance(image, str):
+            raise Malformed(
+                "not a text", field=f"Repositories[{repository!r}][{text!r}]", engine=_unmarshal("digest.Digest")
+            )
+    return entries
+
+
+def _unmarshal(kind: str) -> str:
+    return f"json: cannot unmarshal value into Go struct field .Repositories of type {kind}"
+
+
+def _problem(text: str, repository: str, image: str) -> str:
+    if not is_digest(image):
+        return "its image id is no digest"
+    try:
+        parsed = reference.parse(text)
+    except Malformed as error:
+        return f"the name does not parse: {error.why}"
+    if parsed.tag is None and parsed.digest is None:
+        return "the name has neither tag nor digest"
+    if parsed.familiar != text:
+        return f"the name is not in its short spelling, {parsed.familiar}"
+    if parsed.repository != repository:
+        return f"it is listed under another repository, {repository}"
+    return ""
