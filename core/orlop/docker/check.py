@@ -1,0 +1,399 @@
+"""Every fault of structure in a Docker store, each with its file and what it affects.
+
+Configs were hashed when the store was read. Nothing here stops at a bad file.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+
+from orlop.digest import is_digest
+from orlop.docker import detail, layout, tarsplit
+from orlop.docker.model import ConfigState, Image, Layer, Model
+from orlop.docker.rules import RULES
+from orlop.errors import Malformed, OrlopError
+from orlop.finding import Finding, Severity
+from orlop.fs import Root, join
+from orlop.progress import Progress
+from orlop.records import EngineState, Key
+
+_STEP = 200
+"""Layer records between two reports of progress."""
+
+_REMOVED = "no engine says anything: the record stays for ever"
+
+
+def check(root: Root, model: Model, keys: Iterable[Key] | None, progress: Progress) -> Iterator[Finding]:
+    """Findings of the whole store, or only those that affect the images and names of some rows.
+
+    Raises:
+        Cancelled: `progress` stopped it.
+    """
+    if keys is None:
+        yield from _all(root, model, None, progress)
+        return
+    wanted = tuple(keys)
+    images = {key.id for key in wanted}
+    names = {key.name for key in wanted if key.name is not None}
+    chains = {chain_id for image in images if image in model.images for chain_id in model.images[image].chain}
+    for finding in _all(root, model, chains, progress):
+        if images.intersection(finding.images) or names.intersection(finding.names):
+            yield finding
+
+
+def _all(root: Root, model: Model, chains: set[str] | None, progress: Progress) -> Iterator[Finding]:
+    """Every rule in turn; only the layers in `chains` are read, where it is given."""
+    yield from _tag_file(model)
+    yield from _names(model)
+    yield from _configs(model)
+    yield from _layers(model)
+    yield from _recipes(root, model, chains, progress)
+    yield from _missing_layers(model)
+    yield from _orphan_layers(model)
+    yield from _mounts(model)
+    yield from _containers(model)
+    yield from _debris(model)
+    yield from _distribution(model)
+    yield from _parents(model)
+    yield from _hidden(model)
+    yield from _untagged(model)
+
+
+def _finding(
+    model: Model,
+    rule: str,
+    path: str,
+    detail: str,
+    *,
+    images: Sequence[str] = (),
+    names: Sequence[str] | None = None,
+    says: str = "",
+    severity: Severity | None = None,
+    size: int | None = None,
+    containers: Sequence[str] = (),
+) -> Finding:
+    """A finding with everything that hangs on its images."""
+    about = RULES[rule]
+    if names is None:
+        names = [name for image in images for name in model.names_of.get(image, ())]
+    users = [container for image in images for container in model.containers_of.get(image, ())]
+    return Finding(
+        rule=rule,
+        title=about.title,
+        severity=severity or about.severity,
+        path=path,
+        detail=detail,
+        engine_says=says,
+        repair=about.repair,
+        images=tuple(images),
+        names=tuple(names),
+        containers=tuple(dict.fromkeys([*containers, *users])),
+        bytes=size,
+    )
+
+
+# --- names and configs -----------------------------------------------------
+
+
+def _tag_file(model: Model) -> Iterator[Finding]:
+    if model.tags.state == "bad":
+        yield _finding(
+            model,
+            "DK01",
+            layout.tag_file(model.driver),
+            f"the names of all images cannot be read: {model.tags.why}",
+            says=model.tags.engine_says,
+        )
+
+
+def _names(model: Model) -> Iterator[Finding]:
+    path = layout.tag_file(model.driver)
+    for entry in model.tags.references.values():
+        image = model.images.get(entry.image)
+        if entry.problem:
+            says = "" if is_digest(entry.image) else "invalid checksum digest format"
+            known = [entry.image] if image is not None else []
+            detail = f"the name {entry.text} cannot be used: {entry.problem}"
+            yield _finding(model, "DK22", path, detail, images=known, names=[entry.text], says=says)
+        if is_digest(entry.image) and (image is None or image.config is ConfigState.MISSING):
+            yield _finding(
+                model,
+                "DK02",
+                path,
+                f"the name {entry.text} leads to {entry.image}, which is not in the store",
+                images=[entry.image],
+                names=[entry.text],
+                says=f"No such image: {entry.text}",
+            )
+
+
+def _configs(model: Model) -> Iterator[Finding]:
+    fine = (ConfigState.GOOD, ConfigState.MISSING, ConfigState.TOO_LARGE)
+    for image in _sorted(model.images.values()):
+        if image.config in fine or (image.config is ConfigState.UNREADABLE and not image.engine_says):
+            continue  # a config that this user may not read is no fault of the store
+        yield _finding(
+            model,
+            "DK03",
+            layout.config(model.driver, image.id),
+            image.why,
+            images=[image.id],
+            says=image.engine_says,
+            size=image.size,
+        )
+
+
+def _sorted(images: Iterable[Image]) -> list[Image]:
+    return sorted(images, key=lambda image: image.id)
+
+
+# --- layers ----------------------------------------------------------------
+
+
+def _layers(model: Model) -> Iterator[Finding]:
+    for chain_id in sorted(model.layers):
+        layer = model.layers[chain_id]
+        path = layout.layer(model.driver, chain_id)
+        users = model.users_of.get(chain_id, ())
+        if layer.problems:
+            yield _broken_record(model, layer, path, users)
+        if layer.parent_lost:
+            yield _parent_lost(model, layer, path, users)
+        if layer.data_path is not None and not layer.data and not layer.problems:
+            yield _finding(
+                model,
+                "DK07",
+                layer.data_path,
+                f"the data of layer {chain_id} is not there",
+                images=users,
+                says=f"stat {root_path(layer.data_path)}: no such file or directory",
+                size=layer.size,
+            )
+
+
+def root_path(path: str) -> str:
+    """A path as the engine's messages spell it: below its data root."""
+    return f"<root>/{path}"
+
+
+def _broken_record(model: Model, layer: Layer, path: str, users: Sequence[str]) -> Finding:
+    files = sorted(layer.problems)
+    at = path if files[0] == "." else join(path, files[0])
+    detail = "; ".join(why if file == "." else f"{file} is {why}" for file, why in sorted(layer.problems.items()))
+    return _finding(model, "DK04", at, detail, images=users, says=layer.engine_says)
+
+
+def _parent_lost(model: Model, layer: Layer, path: str, users: Sequence[str]) -> Finding:
+    true_parent = _true_parent(model, layer.chain_id)
+    if layer.parent is None:
+        detail = "the file parent is missing, and diff alone does not give the record's name"
+    else:
+        detail = f"the file parent names {layer.parent}, which with diff does not give the record's name"
+    if true_parent is not None:
+        detail += f"; it must name {true_parent}"
+    return _finding(model, "DK05", join(path, "parent"), detail, images=users, size=layer.size)
+
+
+def _true_parent(model: Model, chain_id: str) -> str | None:
+    """The layer below, as the config of an image with this layer has it."""
+    for user in model.users_of.get(chain_id, ()):
+        chain = model.images[user].chain
+        at = chain.index(chain_id)
+        if at > 0:
+            return chain[at - 1]
+    return None
+
+
+def _recipes(root: Root, model: Model, chains: set[str] | None, progress: Progress) -> Iterator[Finding]:
+    """tar-split records: readable, and the sizes in them add up to the layer's size."""
+    wanted = [layer for chain_id, layer in sorted(model.layers.items()) if chains is None or chain_id in chains]
+    for number, layer in enumerate(wanted):
+        if number % _STEP == 0:
+            progress.step("tar-split records", number, len(wanted))
+        if layer.problems:
+            continue
+        path = join(layout.layer(model.driver, layer.chain_id), "tar-split.json.gz")
+        users = model.users_of.get(layer.chain_id, ())
+        try:
+            with root.stream(path) as stream:
+                content = tarsplit.content_size(stream)
+        except Malformed as error:
+            yield _finding(model, "DK09", path, error.why, images=users, says=error.engine)
+            continue
+        except (OrlopError, OSError) as error:
+            why = error.why or error.what if isinstance(error, OrlopError) else str(error)
+            says = f"open {root_path(path)}: no such file or directory" if "no such" in why else why
+            yield _finding(model, "DK09", path, why, images=users, says=says)
+            continue
+        if layer.size is not None and layer.size not in (content, _measured(root, model, layer)):
+            yield _finding(
+                model,
+                "DK06",
+                join(layout.layer(model.driver, layer.chain_id), "size"),
+                f"it says {layer.size} bytes, the files of the layer have {content}",
+                images=users,
+                size=abs(layer.size - content),
+            )
+
+
+def _measured(root: Root, model: Model, layer: Layer) -> int | None:
+    """overlay2 gives the size of a layer as its folder measures: links count with the length of their text.
+
+    moby: daemon/graphdriver/overlay2/overlay.go (ApplyDiff), pkg/directory/directory_unix.go (Size).
+    """
+    if model.driver != "overlay2" or layer.data_path is None or not layer.data:
+        return None
+    try:
+        return root.content_size(join(layer.data_path, "diff"))
+    except OrlopError:
+        return None  # DK07 says that it is not there
+
+
+def _missing_layers(model: Model) -> Iterator[Finding]:
+    for image in _sorted(model.images.values()):
+        gone = [chain_id for chain_id in image.chain if chain_id not in model.layers]
+        if gone:
+            yield _finding(
+                model,
+                "DK14",
+                layout.layer(model.driver, gone[0]),
+                f"image {image.id} needs {_counted(len(gone), 'layer')} without a record, the lowest {gone[0]}",
+                images=[image.id],
+                says=f"layer does not exist, not restoring image {image.id}",
+            )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _orphan_layers(model: Model) -> Iterator[Finding]:
+    """Records that nothing needs; none while an image's layers cannot be known."""
+    unknown = [image.id for image in model.images.values() if image.config in _LAYERS_UNKNOWN]
+    if unknown:
+        return
+    needed = set(model.users_of)
+    for mount in model.mounts.values():
+        here = mount.parent
+        while here is not None and here not in needed:
+            needed.add(here)
+            layer = model.layers.get(here)
+            here = layer.parent if layer is not None else None
+    corrupt = sum(1 for image in model.images.values() if image.config in _LAYERS_LOST)
+    remark = f"; it may belong to {_counted(corrupt, 'image')} whose config is damaged" if corrupt else ""
+    for chain_id in sorted(model.layers.keys() - needed):
+        layer = model.layers[chain_id]
+        if not layer.problems:
+            detail = f"no image and no container needs this layer{remark}"
+            path = layout.layer(model.driver, chain_id)
+            yield _finding(model, "DK12", path, detail, size=layer.size)
+
+
+_LAYERS_UNKNOWN = (ConfigState.TOO_LARGE, ConfigState.UNREADABLE)
+_LAYERS_LOST = (ConfigState.EMPTY, ConfigState.ALTERED, ConfigState.MALFORMED, ConfigState.WRONG_KIND)
+
+
+# --- containers ------------------------------------------------------------
+
+
+def _mounts(model: Model) -> Iterator[Finding]:
+    for name in sorted(model.mounts):
+        mount = model.mounts[name]
+        path = join(layout.mounts(model.driver), name)
+        if not mount.container_known:
+            detail = f"there is no container {name}" + (f"; {mount.problem}" if mount.problem else "")
+            yield _finding(model, "DK13", path, detail, containers=[name], says=_REMOVED)
+        elif mount.problem:
+            yield _finding(model, "DK21", path, mount.problem, containers=[name], says=_not_loaded(name))
+        elif mount.parent is not None and mount.parent not in model.layers:
+            detail = f"the container stands on layer {mount.parent}, which has no record"
+            yield _finding(model, "DK21", join(path, "parent"), detail, containers=[name], says=_not_loaded(name))
+
+
+def _containers(model: Model) -> Iterator[Finding]:
+    for identity, container in sorted(model.containers.items()):
+        if container.problem:
+            path = join(container.path, "config.v2.json")
+            yield _finding(model, "DK21", path, container.problem, containers=[identity], says=_not_loaded(identity))
+
+
+def _not_loaded(container: str) -> str:
+    return f"failed to load container {container}"
+
+
+# --- the rest --------------------------------------------------------------
+
+
+def _debris(model: Model) -> Iterator[Finding]:
+    for leftover in sorted(model.debris, key=lambda debris: debris.path):
+        yield _finding(model, "DK15", leftover.path, leftover.kind, size=leftover.bytes)
+    for image in sorted(model.metadata_only):
+        yield _finding(
+            model,
+            "DK15",
+            layout.metadata(model.driver, image),
+            f"metadata of {image}, which has no config",
+        )
+
+
+def _distribution(model: Model) -> Iterator[Finding]:
+    for problem, path in sorted(
+        [(record.problem, record.path) for record in model.v2_lists.values() if record.problem]
+        + [(record.problem, record.path) for record in model.v2_reverse.values() if record.problem],
+        key=lambda found: found[1],
+    ):
+        yield _finding(model, "DK16", path, f"it cannot be read: {problem}", severity=Severity.SPACE)
+    stale = sorted((found for found in detail.mappings(model, None) if found.stale), key=lambda found: found.path)
+    for path, group in groupby(stale, key=lambda found: found.path):
+        records = list(group)
+        reasons = sorted({record.reason for record in records})
+        text = f"{_counted(len(records), 'stale mapping')}: {'; '.join(reasons)}"
+        images = sorted({image for record in records for image in record.images})
+        yield _finding(model, "DK16", path, text, images=images)
+
+
+def _parents(model: Model) -> Iterator[Finding]:
+    for image in _sorted(model.images.values()):
+        path = join(layout.metadata(model.driver, image.id), "parent")
+        if image.parent_problem:
+            yield _finding(model, "DK17", path, f"it cannot be read: {image.parent_problem}", images=[image.id])
+        elif image.parent is not None and not _known(model, image.parent):
+            detail = f"it names {image.parent}, which is not in the store"
+            yield _finding(model, "DK17", path, detail, images=[image.id])
+
+
+def _known(model: Model, image: str) -> bool:
+    found = model.images.get(image)
+    return found is not None and found.config is not ConfigState.MISSING
+
+
+def _hidden(model: Model) -> Iterator[Finding]:
+    for driver in model.other_drivers:
+        detail = f"images of the storage driver {driver} are kept beside those of {model.driver}"
+        yield _finding(model, "DK18", layout.image_root(driver), detail)
+    if model.containerd_store:
+        yield _finding(model, "DK18", layout.CONTAINERD, "a containerd image store holds images in the same root")
+    if model.bind_mounted and model.engine is not EngineState.RUNNING:
+        yield _finding(model, "DK19", ".", "the data root is mounted on itself, and no engine holds its lock")
+
+
+def _untagged(model: Model) -> Iterator[Finding]:
+    for image in _sorted(model.images.values()):
+        if image.config is ConfigState.MISSING:
+            continue
+        path = layout.config(model.driver, image.id)
+        names = model.names_of.get(image.id, ())
+        if not names and image.id not in model.children_of:
+            yield _finding(
+                model, "DK20", path, "no name leads to this image, and no image has it as its parent", images=[image.id]
+            )
+        for repository, tags in _tags_by_repository(model, names):
+            if len(tags) > 1:
+                detail = f"{len(tags)} tags of {repository} lead to the same image: {', '.join(tags)}"
+                yield _finding(model, "DK20", path, detail, images=[image.id], names=tags)
+
+
+def _tags_by_repository(model: Model, names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    tags = [name for name in names if "@" not in name]
+    key: Callable[[str], str] = lambda name: model.tags.references[name].repository  # noqa: E731
+    for repository, group in groupby(sorted(tags, key=lambda name: (key(name), name)), key=key):
+        yield repository, list(group)

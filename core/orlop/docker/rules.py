@@ -1,0 +1,224 @@
+"""The rules of a Docker store: what each finding means, what the engine does, what a person can do.
+
+Engine behaviour and words are those of 20.10.24, tried by damaging stores and
+starting the engine on them, unless another version is named.
+"""
+
+from collections.abc import Mapping
+
+from orlop.finding import Repair, Rule, Severity
+
+_UNDO = "Every change by Orlop can be taken back with `orlop undo PATH` until the quarantine is emptied."
+
+_RULES = (
+    Rule(
+        id="DK01",
+        title="tag-file-unreadable",
+        severity=Severity.BLOCKS,
+        repair=Repair.LOSSY,
+        meaning="image/<driver>/repositories.json, which holds every tag, is empty, cut, or no JSON of its shape.",
+        causes="A power cut or a full disk while the file was rewritten, or an editor.",
+        engine="The engine does not start: `Couldn't create reference store repository: EOF` for an empty file, "
+        "`unexpected EOF` for a cut one; on a file that holds `null` it panics.",
+        do="Keep a copy of the file. Without it the engine starts and every image is untagged: "
+        "`orlop ls` shows their ids, and containers' records still name what they were made from.",
+    ),
+    Rule(
+        id="DK02",
+        title="tag-to-missing-image",
+        severity=Severity.LATENT,
+        repair=Repair.REMOVE,
+        meaning="A tag or digest reference names an image id that has no config in the store.",
+        causes="A removal that was cut off between its steps, or a config that someone deleted.",
+        engine="The tag is in no list, and removing it answers `No such image`: it stays for ever.",
+        do="`orlop untag PATH NAME` drops the entry. Pulling the name again cures it as well. " + _UNDO,
+    ),
+    Rule(
+        id="DK03",
+        title="config-digest-mismatch",
+        severity=Severity.UNUSABLE,
+        repair=Repair.QUARANTINE,
+        meaning="An image's config is empty, altered, unreadable or not what the engine can parse. "
+        "Its file name is the sha256 that its bytes must have.",
+        causes="A power cut (zero bytes), a failing disk, or an edit by hand.",
+        engine="At start it logs `invalid image sha256:…, failed to verify: sha256:…` and leaves the image out of "
+        "every list; the tag stays in the file and `docker rmi` says `No such image`.",
+        do="`orlop rm PATH NAME` moves the config and its names aside; then pull or load the image again. "
+        "Loading it again also replaces the config in place. " + _UNDO,
+    ),
+    Rule(
+        id="DK04",
+        title="layer-record-incomplete",
+        severity=Severity.UNUSABLE,
+        repair=Repair.REBUILD,
+        meaning="A layer record lacks one of its files diff, size, cache-id, parent, or one is empty or garbage.",
+        causes="A power cut or a full disk while a layer was registered.",
+        engine="At debug level only: `failed to get diff id for …: invalid checksum digest format`. From 18.09 the "
+        "images on the layer are skipped, before that the engine does not start. A pull says `Image is up to date`, "
+        "a load fails with `rename … file exists`: the image is stuck.",
+        do="Remove every image on the layer with `orlop rm`, then pull them again: removing takes the broken record "
+        "along, which is what the engine cannot do. " + _UNDO,
+    ),
+    Rule(
+        id="DK05",
+        title="layer-parent-lost",
+        severity=Severity.UNUSABLE,
+        repair=Repair.REBUILD,
+        meaning="A layer record's diff and parent do not give the chain id that its folder is named by: "
+        "the file parent is gone, or names another layer.",
+        causes="A file lost in a crash or a partial copy of the data root.",
+        engine="Nothing is said. The layer is taken for a base layer, so the layers below it lose their protection: "
+        "removing another image that shares them deletes layers that are still needed.",
+        do="Remove nothing that shares these layers, with Orlop or with the engine, until the file is back. "
+        "Its content is the chain id of the layer below, without a newline; `orlop show` lists the chain ids.",
+    ),
+    Rule(
+        id="DK06",
+        title="layer-size-wrong",
+        severity=Severity.LATENT,
+        repair=Repair.REBUILD,
+        meaning="The size in a layer record is not the sum of the file sizes in its tar-split record.",
+        causes="A file from another record, or an edit by hand.",
+        engine="`docker images` and `docker system df` print the number as a fact.",
+        do="Nothing breaks. Removing the image and pulling it again writes the right number.",
+    ),
+    Rule(
+        id="DK07",
+        title="layer-data-missing",
+        severity=Severity.UNUSABLE,
+        repair=Repair.QUARANTINE,
+        meaning="The driver's folder that a layer record's cache-id names is not there.",
+        causes="Someone removed folders below overlay2/ or vfs/ to free space, or the copy of a data root was partial.",
+        engine="`docker inspect` is content; create and save fail with `stat …: no such file or directory`. "
+        "Pull and load report success and do not help.",
+        do="Remove every image on the layer with `orlop rm`, then pull them again. " + _UNDO,
+    ),
+    Rule(
+        id="DK09",
+        title="tar-split-missing",
+        severity=Severity.LATENT,
+        repair=Repair.QUARANTINE,
+        meaning="tar-split.json.gz, the recipe to rebuild a layer's exact archive, is missing or cannot be read.",
+        causes="A power cut, or a layer that was made before Engine 1.8.",
+        engine="The image runs. Saving it, and a push that cannot mount the layer, fail: "
+        "`open …/tar-split.json.gz: no such file or directory`, `unexpected EOF`.",
+        do="Keep the image if it only has to run; else remove it and pull it again.",
+    ),
+    Rule(
+        id="DK12",
+        title="orphan-layer-record",
+        severity=Severity.SPACE,
+        repair=Repair.REMOVE,
+        meaning="A layer record that no image's config and no container's mount needs.",
+        causes="A pull, load or build that was killed after the layer was registered.",
+        engine="It is in no list, `docker system df` does not count it, and `docker system prune -a` does not free it.",
+        do="It only takes space. Pulling an image that holds the layer makes use of it again.",
+    ),
+    Rule(
+        id="DK13",
+        title="orphan-mount-record",
+        severity=Severity.SPACE,
+        repair=Repair.REMOVE,
+        meaning="A folder below layerdb/mounts for a container that is not below containers/.",
+        causes="A container's removal that was cut off, or its folder deleted by hand.",
+        engine="Nothing is said; the record pins its layers for ever.",
+        do="It only takes space, and keeps the image's layers when the image is removed.",
+    ),
+    Rule(
+        id="DK14",
+        title="image-needs-missing-layer",
+        severity=Severity.UNUSABLE,
+        repair=Repair.QUARANTINE,
+        meaning="An image's config lists a layer that has no record in layerdb.",
+        causes="A removal or pull that was cut off, or a partial copy of the data root.",
+        engine="From 18.09: `layer does not exist, not restoring image …`, and the image is in no list; "
+        "before that the engine does not start.",
+        do="`orlop rm PATH NAME` takes the image away; then pull it again. " + _UNDO,
+    ),
+    Rule(
+        id="DK15",
+        title="debris",
+        severity=Severity.SPACE,
+        repair=Repair.REMOVE,
+        meaning="A leftover of an interrupted operation: a temporary file, a layer transaction below layerdb/tmp, "
+        "a layer on its way out (`-removing`), metadata of an image that is gone, or a foreign name.",
+        causes="The engine was killed, or the machine went down.",
+        engine="From 20.10 `-removing` folders go when the engine stops; everything else stays for ever.",
+        do="It only takes space. While an engine runs such names are normal: look again when it is stopped.",
+    ),
+    Rule(
+        id="DK16",
+        title="distribution-cache-stale",
+        severity=Severity.INFORMATION,
+        repair=Repair.REMOVE,
+        meaning="A V2 mapping of a layer that is gone, two directions that disagree, or (S4) a mapping file "
+        "that cannot be read.",
+        causes="Engines never remove a reverse record, and keep the lists of removed images: a healthy store has such.",
+        engine="It uploads or downloads more than it needs to; an unreadable list counts as empty and is overwritten.",
+        do="It is only a cache: `orlop unmap PATH --stale` removes what is stale. " + _UNDO,
+    ),
+    Rule(
+        id="DK17",
+        title="parent-link-broken",
+        severity=Severity.LATENT,
+        repair=Repair.REMOVE,
+        meaning="An image's metadata key parent names an image that is not in the store, or no image at all.",
+        causes="The parent was removed by hand, or its config is lost.",
+        engine="It ignores the key; the build cache does not find the image by its parent.",
+        do="Nothing breaks.",
+    ),
+    Rule(
+        id="DK18",
+        title="hidden-store",
+        severity=Severity.INFORMATION,
+        repair=None,
+        meaning="The data root holds a further image store: another storage driver's, or containerd's.",
+        causes="The engine's storage driver or image store was switched; the old images stay on disk.",
+        engine="It shows the images of one store and says nothing of the others.",
+        do="Open the other driver's store with `orlop ls ROOT/image/DRIVER`; `docker info` says which one is in use.",
+    ),
+    Rule(
+        id="DK19",
+        title="root-still-bind-mounted",
+        severity=Severity.INFORMATION,
+        repair=None,
+        meaning="The data root is mounted on itself, and no engine holds its lock.",
+        causes="The engine was killed or failed to start.",
+        engine="The next start mounts it once more. The folder cannot be renamed or removed while it is mounted.",
+        do="`umount ROOT` when no engine runs.",
+    ),
+    Rule(
+        id="DK20",
+        title="untagged-image",
+        severity=Severity.INFORMATION,
+        repair=Repair.REMOVE,
+        meaning="An image without a name that no other image names as its parent; or one image under several tags "
+        "of one repository.",
+        causes="A tag moved to a newer image, a pull by id, a build without a name.",
+        engine="It lists the image as <none>, and `docker image prune` removes it.",
+        do="`orlop rm PATH ID` removes it. " + _UNDO,
+    ),
+    Rule(
+        id="DK21",
+        title="container-record-broken",
+        severity=Severity.LATENT,
+        repair=None,
+        meaning="A container's config.v2.json or its mount record cannot be read, or the layer it stands on is gone.",
+        causes="A power cut, or a removal by hand.",
+        engine="It leaves the container out of every list: `failed to load container …`.",
+        do="Keep the folder if its files matter: the writable layer is in the driver's folder that mount-id names.",
+    ),
+    Rule(
+        id="DK22",
+        title="name-unusable",
+        severity=Severity.LATENT,
+        repair=Repair.REMOVE,
+        meaning="An entry of repositories.json that the engine cannot look up: it does not parse as a name, is not in "
+        "its short spelling, or stands under another repository.",
+        causes="A file written by another program, or by an attacker.",
+        engine="It keeps the entry for ever, cannot remove it, and may list the whole repository as empty.",
+        do="`orlop untag PATH NAME` drops it; `orlop ls --json` gives the exact spelling. " + _UNDO,
+    ),
+)
+
+RULES: Mapping[str, Rule] = {rule.id: rule for rule in _RULES}
