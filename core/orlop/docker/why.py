@@ -1,0 +1,206 @@
+"""What a digest, id, name or folder of a Docker store is, and the references that keep it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from orlop.digest import is_digest, is_hex
+from orlop.docker import layout
+from orlop.docker.model import Model
+from orlop.errors import Ambiguous, NotFound
+from orlop.fs import Root
+from orlop.records import Link, Why
+
+_MANY = 20
+"""Chains of references that are spelled out at most."""
+
+
+def why(root: Root, model: Model, subject: str) -> Why:
+    """Answer for an image id, diff id, chain id, blob digest, cache id, container id, tag, or a folder or file.
+
+    A digest may be given without its algorithm, and cut to 12 digits or more.
+
+    Raises:
+        NotFound: the store knows nothing of it.
+        Ambiguous: the start of several.
+    """
+    path = subject.removeprefix(root.path).strip("/")
+    parts = [part for part in path.split("/") if part]
+    if subject in model.tags.references:
+        return _name(model, subject)
+    if parts and len(parts) > 1 and (known := _in_path(model, parts)) is not None:
+        return _answer(model, known)
+    return _answer(model, _whole(model, subject.removeprefix("sha256:")))
+
+
+def _in_path(model: Model, parts: list[str]) -> str | None:
+    """The identity that a path leads to: its last part that is one."""
+    for part in reversed(parts):
+        bare = part.removesuffix("-init")
+        if is_hex(bare) and any(bare == known[:64] for known in _identities(model, bare)):
+            return bare
+        for layer in model.layers.values():
+            if layer.cache_id == part:
+                return part
+    return None
+
+
+def _identities(model: Model, prefix: str) -> set[str]:
+    """Every hex identity of the store that starts so."""
+    sources: tuple[Iterable[str], ...] = (
+        model.images,
+        model.layers,
+        model.chain_of_diff,
+        model.v2_lists,
+        model.v2_reverse,
+        (entry.digest for listed in model.v2_lists.values() for entry in listed.entries),
+        (layer.cache_id for layer in model.layers.values() if layer.cache_id is not None),
+        (value for mount in model.mounts.values() for value in (mount.name, mount.mount_id) if value is not None),
+        model.containers,
+    )
+    return {bare for source in sources for text in source if (bare := text.removeprefix("sha256:")).startswith(prefix)}
+
+
+def _whole(model: Model, prefix: str) -> str:
+    found = sorted(_identities(model, prefix)) if len(prefix) >= 2 else []
+    if not found:
+        raise NotFound(
+            f"the store knows nothing of {prefix!r}",
+            do="give an id, diff id, chain id, blob digest, cache id, container id, tag, or a path in the store",
+        )
+    if len(found) > 1 and prefix not in found:
+        raise Ambiguous(prefix, found)
+    return prefix if prefix in found else found[0]
+
+
+def _name(model: Model, name: str) -> Why:
+    entry = model.tags.references[name]
+    return Why(
+        subject=name,
+        is_a=(f"name of image {entry.image}",),
+        kept_by=((Link(what=f"name {name}", path=layout.tag_file(model.driver)),),),
+        related={"image": entry.image},
+    )
+
+
+def _answer(model: Model, bare: str) -> Why:
+    """Everything that one hex identity is; a diff id is often the chain id of a bottom layer too."""
+    digest = "sha256:" + bare
+    is_a: list[str] = []
+    kept: list[tuple[Link, ...]] = []
+    related: dict[str, str] = {}
+    layers: list[str] = []
+    if digest in model.images:
+        is_a.append("image")
+        kept += _image_chains(model, digest)
+    if digest in model.layers or digest in model.users_of:
+        is_a.append("layer (chain id)")
+        layers.append(digest)
+    if digest in model.chain_of_diff:
+        is_a.append("diff id of a layer")
+        layers += model.chain_of_diff[digest]
+    for chain_id in (layer.chain_id for layer in model.layers.values() if layer.cache_id == bare):
+        is_a.append("data folder of a layer (cache id)")
+        layers.append(chain_id)
+    layers += _mapped(model, digest, is_a, related)
+    for chain_id in dict.fromkeys(layers):
+        related |= _layer_identities(model, chain_id)
+        kept += _layer_chains(model, chain_id)
+    for mount in model.mounts.values():
+        if bare in (mount.name, mount.mount_id):
+            is_a.append("container" if bare == mount.name else "writable layer of a container")
+            path = f"{layout.mounts(model.driver)}/{mount.name}"
+            kept.append((Link(what=_container(model, mount.name), path=path),))
+    if bare in model.containers and "container" not in is_a:
+        is_a.append("container")
+        kept.append((Link(what=_container(model, bare), path=model.containers[bare].path),))
+    unique = tuple(dict.fromkeys(kept))
+    return Why(
+        subject=digest if is_digest(digest) and "container" not in is_a else bare,
+        is_a=tuple(dict.fromkeys(is_a)),
+        kept_by=unique[:_MANY],
+        related=related,
+        remark=_remark(unique),
+    )
+
+
+def _remark(kept: tuple[tuple[Link, ...], ...]) -> str:
+    if not kept:
+        return "nothing refers to it any more: it takes space only"
+    if len(kept) > _MANY:
+        return f"and {len(kept) - _MANY} more references"
+    return ""
+
+
+def _mapped(model: Model, digest: str, is_a: list[str], related: dict[str, str]) -> list[str]:
+    """Layers that a blob digest stands for, by either direction of the V2 records."""
+    diff_ids = {
+        listed.diff_id for listed in model.v2_lists.values() for entry in listed.entries if entry.digest == digest
+    }
+    reverse = model.v2_reverse.get(digest)
+    if reverse is not None and reverse.diff_id:
+        diff_ids.add(reverse.diff_id)
+    if not diff_ids:
+        return []
+    is_a.append("compressed blob of a layer (V2 mapping)")
+    related["diff id"] = ", ".join(sorted(diff_ids))
+    return [chain_id for diff_id in sorted(diff_ids) for chain_id in model.chain_of_diff.get(diff_id, ())]
+
+
+def _layer_identities(model: Model, chain_id: str) -> Mapping[str, str]:
+    layer = model.layers.get(chain_id)
+    found = {"chain id": chain_id}
+    if layer is None:
+        return found
+    if layer.diff_id is not None:
+        found["diff id"] = layer.diff_id
+        listed = model.v2_lists.get(layer.diff_id)
+        digests = list(dict.fromkeys(entry.digest for entry in listed.entries)) if listed is not None else []
+        if digests:
+            found["blob digest"] = ", ".join(digests)
+    if layer.data_path is not None:
+        found["data"] = layer.data_path
+    if layer.size is not None:
+        found["size"] = f"{layer.size} bytes"
+    return found
+
+
+def _image_chains(model: Model, image: str) -> Iterator[tuple[Link, ...]]:
+    """What keeps an image: its names, its containers, its children."""
+    config = Link(what=f"image {image}", path=layout.config(model.driver, image))
+    for name in model.names_of.get(image, ()):
+        yield (Link(what=f"name {name}", path=layout.tag_file(model.driver)), config)
+    for container in model.containers_of.get(image, ()):
+        yield (Link(what=_container(model, container), path=model.containers[container].path), config)
+    for child in model.children_of.get(image, ()):
+        parent_key = f"{layout.metadata(model.driver, child)}/parent"
+        yield (Link(what=f"image {child}, whose parent it is", path=parent_key), config)
+
+
+def _layer_chains(model: Model, chain_id: str) -> Iterator[tuple[Link, ...]]:
+    """What keeps a layer: images that hold it with what keeps those, and containers that stand on it."""
+    layer = Link(what=f"layer {chain_id}", path=layout.layer(model.driver, chain_id))
+    for image in model.users_of.get(chain_id, ()):
+        chains = list(_image_chains(model, image))
+        config = Link(what=f"image {image}", path=layout.config(model.driver, image))
+        for chain in chains or [(config,)]:
+            yield (*chain, layer)
+    for mount in model.mounts.values():
+        if mount.parent is not None and chain_id in _stack(model, mount.parent):
+            path = f"{layout.mounts(model.driver)}/{mount.name}/parent"
+            yield (Link(what=_container(model, mount.name), path=path), layer)
+
+
+def _stack(model: Model, chain_id: str) -> Iterator[str]:
+    seen: set[str] = set()
+    here: str | None = chain_id
+    while here is not None and here not in seen:
+        seen.add(here)
+        yield here
+        layer = model.layers.get(here)
+        here = layer.parent if layer is not None else None
+
+
+def _container(model: Model, identity: str) -> str:
+    found = model.containers.get(identity)
+    if found is None:
+        return f"container {identity}, which has no record of its own"
+    return f"container {found.name or identity}"
