@@ -10,17 +10,18 @@ import contextlib
 import json
 import logging
 import os
+import pwd
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
-from orlop.errors import Cancelled, OrlopError
+from orlop.errors import Cancelled, Locked, OrlopError
 from orlop.fs import translate
 from orlop.plan import Intent, Plan
 from orlop.progress import Stoppable
-from orlop.records import Delta, Facet, Key, Snapshot
+from orlop.records import Delta, EngineState, Facet, Key, Snapshot
 from orlop.store import Statement, Store
 from orlop_tui import messages
 from orlop_tui.watch import POLL, Watch
@@ -62,6 +63,7 @@ class _Told(Stoppable):
         super().__init__()
         self._tell = tell
         self._wanted = wanted
+        self.lasting = False
         self._next = 0.0
 
     def step(self, what: str, done: int, total: int) -> None:
@@ -119,7 +121,7 @@ class Gateway:
                 return
             self._closed = True
             for job in self._jobs:
-                job.stopped = True
+                job.stopped = job.stopped or not job.lasting
         watches = [slot.watch for slot in self._slots if slot.watch is not None]
         for watch in watches:
             watch.stop(0.0)
@@ -208,12 +210,26 @@ class Gateway:
         """Try the store's guard and let it go."""
 
         def work(current: Callable[[], bool]) -> None:
-            with self._slots[index].store.guard(Statement(offline=offline)) as exclusive:
-                by = exclusive.by
+            slot = self._slots[index]
+            with slot.turn:
+                by = self._try_guard(slot, offline)
             if current():
                 self._post(messages.Writable(index, by, offline=offline))
 
         self._submit(self._writer, "unlock", index, work)
+
+    def _try_guard(self, slot: _Slot, offline: bool) -> str:
+        """Take the guard and let it go; the screen follows where it said otherwise of the engine."""
+        runs = False
+        try:
+            with slot.store.guard(Statement(offline=offline)) as exclusive:
+                return exclusive.by
+        except Locked:
+            runs = True
+            raise
+        finally:
+            if runs != (slot.store.rows().engine is EngineState.RUNNING):
+                self._changed(slot, (_NO_RECORD,))
 
     def apply(self, index: int, plan: Plan, *, offline: bool) -> None:
         """Apply a plan as it was shown; refused where it would do anything else by now."""
@@ -248,10 +264,10 @@ class Gateway:
     def purge(self, index: int, changes: Sequence[str], *, offline: bool) -> None:
         """Empty the quarantine of these changes; none can be undone afterwards."""
 
-        def work(store: Store, journal: "Journal", progress: "Progress") -> "Receipt":
+        def work(store: Store, journal: "Journal", _: "Progress") -> "Receipt":
             from orlop.apply import purge
 
-            return purge(store, journal, changes, statement=Statement(offline=offline), progress=progress)
+            return purge(store, journal, changes, statement=Statement(offline=offline))
 
         self._write("purge", index, work)
 
@@ -318,13 +334,17 @@ class Gateway:
     def _write(self, action: str, index: int, body: "Callable[[Store, Journal, Progress], Receipt]") -> None:
         def work(_: Callable[[], bool]) -> None:
             slot = self._slots[index]
-            with slot.turn, self._job(index) as progress:
+            with slot.turn, self._job(index, lasting=True) as progress:
+                before = slot.store.rows()
                 slot.writing = True
                 try:
                     receipt = body(slot.store, _journal(slot.store), progress)
+                except BaseException:
+                    self._hold_back(slot, ("",))  # how far it came is known by reading everything
+                    raise
                 finally:
                     slot.writing = False
-                    self._reread(slot)
+                    self._reread(slot, before)
             self._post(messages.Applied(index, action, receipt))
 
         self._submit(self._writer, action, index, work)
@@ -351,28 +371,39 @@ class Gateway:
 
     def _changed(self, slot: _Slot, hints: Iterable[str]) -> None:
         """Read again what the hints name; at the end of a change, where one runs."""
-        with self._mutex:
-            slot.held_back.update(hints)
+        self._hold_back(slot, hints)
         if slot.writing:
             return
         with slot.turn:
-            self._reread(slot)
+            self._reread(slot, slot.store.rows())
 
-    def _reread(self, slot: _Slot) -> None:
-        """Refresh once for all hints; an error is told and leaves the last state on screen."""
+    def _hold_back(self, slot: _Slot, hints: Iterable[str]) -> None:
+        with self._mutex:
+            slot.held_back.update(hints)
+
+    def _reread(self, slot: _Slot, before: Snapshot) -> None:
+        """Refresh once for all hints, and tell what differs; an error leaves the last state on screen.
+
+        Without hints nothing is read: a change that succeeded has read the store again by itself.
+        """
         with self._mutex:
             hints, slot.held_back = slot.held_back, set()
-        before = slot.store.rows()
         try:
-            delta = slot.store.refresh(hints or None)
+            if hints:
+                slot.store.refresh(None if "" in hints else hints)
         except OrlopError as error:
             self._post(messages.Failed(slot.index, "refresh", error))
         except Exception as error:
             LOG.exception("refresh of %r", slot.path)
             self._post(messages.Failed(slot.index, "refresh", _fault(error)))
-        else:
-            if _tells(before, delta):
-                self._post(messages.StoreChanged(slot.index, delta))
+        self._tell(slot, before)
+
+    def _tell(self, slot: _Slot, before: Snapshot) -> None:
+        """`StoreChanged` where anything differs that a person should see."""
+        after = slot.store.rows()
+        delta = _difference(before, after)
+        if delta or _beside_rows(before) != _beside_rows(after):
+            self._post(messages.StoreChanged(slot.index, delta))
 
     def _replaced(self, slot: _Slot) -> tuple[int, int] | None:
         """Open the store anew where another folder lies at its path."""
@@ -427,11 +458,14 @@ class Gateway:
         self._post(messages.Failed(index, action, error))
 
     @contextlib.contextmanager
-    def _job(self, index: int | None, wanted: Callable[[], bool] = lambda: True) -> Iterator[_Told]:
-        """Progress of a piece of work that can be stopped; its end is told."""
+    def _job(
+        self, index: int | None, wanted: Callable[[], bool] = lambda: True, *, lasting: bool = False
+    ) -> Iterator[_Told]:
+        """Progress of a piece of work that can be stopped; its end is told. A lasting one is not stopped by closing."""
         job = _Told(lambda what, done, total: self._post(messages.Working(index, what, done, total)), wanted)
         with self._mutex:
-            job.stopped = self._closed
+            job.stopped = self._closed and not lasting
+            job.lasting = lasting
             self._jobs.append(job)
         try:
             yield job
@@ -449,6 +483,9 @@ class Gateway:
             # The event loop closed between the work and its answer: nobody is there to be told.
             LOG.debug("too late for %r", type(message).__name__)
 
+
+_NO_RECORD = ".orlop"
+"""A hint that names no record of any kind: only what is asked of the system, as the engine's lock, is seen anew."""
 
 _OVERTAKEN = frozenset({"detail", "check", "plan", "journal"})
 """Work whose failure interests nobody once something newer was asked."""
@@ -471,10 +508,20 @@ def _past(change: "Change") -> messages.PastChange:
         id=change.id,
         at=change.at,
         action=change.action,
-        state=change.state,
+        state=change.state.value,
         bytes=change.bytes,
-        by=change.user,
+        by=_user_name(change.user),
+        lines=tuple(f"{step.step.to_json()['op']} {step.path}" for step in change.steps),
     )
+
+
+def _user_name(user: int | None) -> str:
+    if user is None:
+        return ""
+    try:
+        return pwd.getpwuid(user).pw_name
+    except (KeyError, OverflowError):
+        return f"user {user}"  # the store came from another machine
 
 
 def _identity(store: Store) -> tuple[int, int]:
@@ -482,11 +529,9 @@ def _identity(store: Store) -> tuple[int, int]:
     return (found.st_dev, found.st_ino)
 
 
-def _tells(before: Snapshot, delta: Delta) -> bool:
-    """Whether a re-read found anything that a person should see."""
-    after = delta.snapshot
-    seen = (before.engine, before.engine_text, before.notes, before.images, before.total_size)
-    return bool(delta) or seen != (after.engine, after.engine_text, after.notes, after.images, after.total_size)
+def _beside_rows(snapshot: Snapshot) -> tuple[object, ...]:
+    """What a screen shows of a store besides its rows."""
+    return (snapshot.engine, snapshot.engine_text, snapshot.notes, snapshot.images, snapshot.total_size)
 
 
 def _difference(before: Snapshot, after: Snapshot) -> Delta:

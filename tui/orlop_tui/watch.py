@@ -10,6 +10,7 @@ network file system, an unreadable folder or a replaced root are noticed as well
 
 import logging
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +18,7 @@ from typing import TypeAlias
 
 POLL = 5.0
 """Seconds between two looks at the folders' times."""
-TICK = 0.25
+TICK = 0.1
 """Seconds between two looks at the root itself: has it gone, is it another folder?"""
 DEBOUNCE = 100
 """Milliseconds over which events are gathered at most."""
@@ -25,6 +26,8 @@ STEP = 25
 """Milliseconds without a further event after which they are handed on."""
 BURST = 512
 """Events in one batch from which on their folders are handed on instead."""
+AGAIN = 1.0
+"""Seconds after which a new folder is handed on once more: what is put into it later gives no event."""
 
 Stamp: TypeAlias = tuple[int, int, int, int]
 LOG = logging.getLogger("orlop.watch")
@@ -69,6 +72,7 @@ class Watch:
         self._since = since
         self._poll = poll
         self._stamps: dict[str, Stamp] | None = None
+        self._again: dict[str, float] = {}
         self._polled = 0.0
         self._said = ""
         self._stopped = threading.Event()
@@ -134,7 +138,8 @@ class Watch:
         except FileNotFoundError:
             self._stopped.wait(0.05)  # a folder went between the look and the watch
         except OSError as error:  # no more inotify watches, or none at all on this system
-            LOG.warning("no events for %r: %s", self._root, error)
+            if not self._said.startswith("poll"):
+                LOG.warning("no events for %r: %s", self._root, error)
             self._poll_only(folders)
 
     def _listen(self, folders: tuple[str, ...], armed: Mapping[str, tuple[int, int]], deaf: int) -> None:
@@ -159,15 +164,18 @@ class Watch:
         for batch in batches:
             if not self._same_root():
                 return
+            named = {self._relative(path) for _, path in batch}
+            looked = self._hand_on(self._hints(named), folders)
             self._say(quiet)
-            if not self._hand_on(self._hints(batch, folders), folders):
+            if not looked:
                 continue
-            if tuple(self._folders()) != folders or self._readable(folders)[0] != armed:
+            # A folder that was deleted and made again may have its old inode number: then only the event tells.
+            if named & armed.keys() or tuple(self._folders()) != folders or self._readable(folders)[0] != armed:
                 return
 
     def _poll_only(self, folders: tuple[str, ...]) -> None:
-        self._say(f"poll {self._poll:g} s")
         self._hand_on(frozenset(), folders)
+        self._say(f"poll {self._poll:g} s")
         deadline = time.monotonic() + self._poll
         while time.monotonic() < deadline and self._same_root():
             if self._stopped.wait(min(TICK, self._poll)):
@@ -219,16 +227,24 @@ class Watch:
             return frozenset(name for name, stamp in stamps.items() if self._since and stamp[3] >= self._since - 10**9)
         return frozenset(name for name in stamps.keys() | before.keys() if stamps.get(name) != before.get(name))
 
-    def _hints(self, batch: Iterable[tuple[object, str]], folders: Sequence[str]) -> frozenset[str]:
-        """Paths relative to the root; a burst becomes the folders that it happened in."""
-        hints = {self._relative(path) for _, path in batch}
-        if "" not in folders:
-            hints = {hint for hint in hints if "/" in hint or hint in folders}
-        hints.discard("")
+    def _hints(self, named: set[str]) -> frozenset[str]:
+        """What to hand on for the paths that events named; a burst becomes the folders that it happened in."""
+        hints = named - {""}
         if len(hints) > BURST:
             hints = {_parent(hint) for hint in hints}
         # The kernel's bytes reach Python decoded with losses: such a name cannot be looked up again.
-        return frozenset(_parent(hint) if "�" in hint else hint for hint in hints)
+        hints = {_parent(hint) if "\ufffd" in hint else hint for hint in hints}
+        now = time.monotonic()
+        due = {hint for hint, at in self._again.items() if at <= now}
+        self._again = {hint: at for hint, at in self._again.items() if at > now}
+        self._again.update((hint, now + AGAIN) for hint in hints if self._is_folder(hint))
+        return frozenset(hints | due)
+
+    def _is_folder(self, hint: str) -> bool:
+        try:
+            return stat.S_ISDIR(os.stat(self._absolute(hint), follow_symlinks=False).st_mode)
+        except OSError:
+            return False
 
     def _relative(self, path: str) -> str:
         if not path.startswith(self._root):
