@@ -489,7 +489,7 @@ def engine(copies: Callable[[], Engine]) -> Engine:
 
 
 @pytest.fixture
-def orlop() -> Callable[..., subprocess.CompletedProcess[str]]:
+def command() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs the command line in a process of its own."""
     top = Path(__file__).parents[2]
     paths = os.pathsep.join([str(top / "core"), str(top / "tui")])
