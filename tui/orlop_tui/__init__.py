@@ -1,0 +1,1 @@
+"""Orlop in a terminal: the commands and the screens over `orlop`, the store library."""

@@ -1,0 +1,375 @@
+"""How values of the store library become words: for commands and screens alike.
+
+Every text that comes from a store passes `orlop.text.visible` here or in the
+caller, so that nothing of it reaches a terminal raw. No function here prints,
+and none needs a terminal, Rich or Textual.
+"""
+
+import re
+import shlex
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from orlop import times
+from orlop.digest import is_digest, is_hex
+from orlop.errors import OrlopError
+from orlop.finding import Finding, Repair, Severity
+from orlop.plan import Intent, Plan, Reason, Remove, Tag, Unmap, Untag
+from orlop.records import Condition, EngineState, Flag, Row, Trust
+from orlop.text import is_odd, masked, masked_env, middle, visible
+
+UNKNOWN = "?"
+"""Stands for a size or time that cannot be read; never for zero."""
+
+NO_NAME = "(no name)"
+
+SEVERITY_WORDS: Mapping[Severity, str] = {
+    Severity.BLOCKS: "stops the whole store",
+    Severity.UNUSABLE: "image unusable or wrong",
+    Severity.LATENT: "works now, fails later or misreports",
+    Severity.SPACE: "space that nothing needs",
+    Severity.INFORMATION: "information",
+}
+
+REPAIR_WORDS: Mapping[Repair, str] = {
+    Repair.REBUILD: "rebuild it with proof, offline",
+    Repair.QUARANTINE: "move it aside, so that the engine can fetch it again",
+    Repair.REMOVE: "remove it; nothing else is lost",
+    Repair.LOSSY: "loses something: only with your consent",
+}
+
+ENGINE_WORDS: Mapping[EngineState, str] = {
+    EngineState.STOPPED: "engine not running",
+    EngineState.RUNNING: "engine RUNNING",
+    EngineState.UNKNOWN: "engine state unknown",
+}
+
+_MINUTE = 60
+_HOUR = 60 * _MINUTE
+_DAY = 24 * _HOUR
+_YEAR = 365 * _DAY
+_ASSIGNMENT = re.compile(r"""([A-Za-z_][\w.-]*)=("[^"]*"|'[^']*'|\S+)""")
+
+
+# --- errors ------------------------------------------------------------------
+
+
+def words(error: OrlopError) -> list[tuple[str, str]]:
+    """An error as labelled lines, safe for a terminal: ``what``, ``where``, ``why``, ``do``.
+
+    Lines without an answer are left out; ``what`` is always there.
+    """
+    answers = (("what", error.what), ("where", error.path), ("why", error.why), ("do", error.do))
+    return [(label, visible(text)) for label, text in answers if text]
+
+
+def surprise(error: BaseException) -> str:
+    """One line for an exception that nobody expected: a fault of the program, not of the store."""
+    said = visible(str(error))
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+# --- numbers and times -----------------------------------------------------------
+
+
+def size(count: int | None) -> str:
+    """Bytes for people, such as ``1.7 GB`` (powers of 1000); `UNKNOWN` for None."""
+    if count is None:
+        return UNKNOWN
+    if abs(count) < 1000:
+        return f"{count} B"
+    from humanize.filesize import naturalsize  # deferred: it costs as much as the interpreter's own start
+
+    return naturalsize(count)
+
+
+def exact_size(count: int | None) -> str:
+    """Bytes to the last one, such as ``1 702 345 B``; `UNKNOWN` for None."""
+    return UNKNOWN if count is None else f"{count:,} B".replace(",", " ")
+
+
+def both_sizes(count: int | None) -> str:
+    """``1.7 GB (1 702 345 678 B)``, or the exact one alone where they say the same."""
+    if count is None or abs(count) < 1000:
+        return size(count)
+    return f"{size(count)} ({exact_size(count)})"
+
+
+def age(at: int | None, now: int) -> str:
+    """How long ago, in one short unit: ``12 s``, ``5 min``, ``3 h``, ``40 d``, ``4 y``.
+
+    A moment that is yet to come reads ``future``; None reads `UNKNOWN`.
+    """
+    if at is None:
+        return UNKNOWN
+    seconds = (now - at) // 1_000_000_000
+    if seconds < -_MINUTE:  # a little is a clock that is wrong
+        return "future"
+    for unit, length, until in (("s", 1, _MINUTE), ("min", _MINUTE, _HOUR), ("h", _HOUR, _DAY), ("d", _DAY, 2 * _YEAR)):
+        if seconds < until:
+            return f"{max(seconds, 0) // length} {unit}"
+    return f"{seconds // _YEAR} y"
+
+
+def moment(at: int | None) -> str:
+    """A time to the second, UTC: ``2026-08-29 10:14:07Z``; `UNKNOWN` for None."""
+    return UNKNOWN if at is None else times.rfc3339(at)[:19].replace("T", " ") + "Z"
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """``1 image``, ``3 images``; `many` where an s is not enough."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+# --- names and states ----------------------------------------------------------
+
+
+def short(text: str) -> str:
+    """Twelve hex digits of a digest or hex id; any other text made safe and whole."""
+    if is_digest(text):
+        return text[7:19]
+    if is_hex(text):
+        return text[:12]
+    return visible(text)
+
+
+def state_word(row: Row) -> str:
+    """The one word for a row's state, damage first.
+
+    ``BAD`` damaged, ``partial`` incomplete, ``busy`` changed while it was read,
+    ``unver.`` only listed, ``odd name``, ``untagged``, ``verified`` all bytes
+    hashed, ``ok`` config hashed and every record there.
+    """
+    if row.condition is Condition.DAMAGED:
+        return "BAD"
+    if row.condition is Condition.INCOMPLETE:
+        return "partial"
+    if Flag.BUSY in row.flags:
+        return "busy"
+    if row.trust is Trust.LISTED:
+        return "unver."
+    if Flag.ODD_NAME in row.flags:
+        return "odd name"
+    if Flag.UNTAGGED in row.flags:
+        return "untagged"
+    return "verified" if row.trust is Trust.VERIFIED else "ok"
+
+
+def state_sentence(row: Row, now: int) -> str:
+    """A row's state and how it is known, one clause; never healthier than what was read."""
+    if row.condition is not Condition.SOUND:
+        return f"{row.condition}: {visible(row.reason)}" if row.reason else str(row.condition)
+    match row.trust:
+        case Trust.VERIFIED:
+            return f"sound: all bytes hashed {age(row.verified_at, now)} ago"
+        case Trust.LINKED:
+            return "sound: config hashed, every layer record agrees; layer contents not hashed"
+        case Trust.LISTED:
+            return "unverified: a record names it, and nothing behind it was read"
+
+
+def row_name(row: Row) -> str:
+    """The name on a row, safe for a terminal; `NO_NAME` for an untagged image."""
+    return NO_NAME if row.key.name is None else visible(row.key.name)
+
+
+def repair_line(severity: Severity, repair: Repair | None) -> str:
+    """The cure of a finding, its class first; of mere information, that it may stay as it is."""
+    if repair is None:
+        return "nothing to repair"
+    may_stay = "" if severity is not Severity.INFORMATION else " (harmless: it may stay)"
+    return f"{repair}: {REPAIR_WORDS[repair]}{may_stay}"
+
+
+def finding_line(finding: Finding) -> str:
+    """The headline of a finding: ``DK05 layer-parent-lost  image/…/parent``."""
+    return f"{finding.rule} {finding.title}  {visible(finding.path)}"
+
+
+# --- plans -----------------------------------------------------------------------
+
+_VERBS = {
+    "tag": "Tag",
+    "untag": "Untag",
+    "remove": "Remove",
+    "layer": "Layers",
+    "unmap": "V2 maps",
+    "keep": "Keep",
+    "note": "Note",
+}
+
+
+def plan_lines(plan: Plan) -> list[tuple[str, str]]:
+    """What a plan does, for people: (word at the margin, line), the word only where it changes."""
+    lines: list[tuple[str, str]] = []
+    last = ""
+    for reason in plan.reasons:
+        word = _VERBS.get(reason.verb, reason.verb)
+        lines.append(("" if word == last else word, reason_line(reason)))
+        last = word
+    return lines
+
+
+def reason_line(reason: Reason) -> str:
+    """One reason of a plan: what, and because of what."""
+    subject = visible(reason.subject)
+    return f"{subject}  ({visible(reason.because)})" if reason.because else subject
+
+
+def plan_space(plan: Plan) -> str:
+    """What a plan does for the disk: now, after the quarantine is emptied, and what stays."""
+    text = f"{size(plan.bytes_now)} now, {size(plan.bytes_freed)} when the quarantine is emptied"
+    return f"{text}; {size(plan.bytes_kept)} of layers stay" if plan.bytes_kept else text
+
+
+def weight(plan: Plan) -> int:
+    """The number that a person types before a weighty plan is done: images that go or change, at least 1."""
+    return max(len(plan.images), 1)
+
+
+# --- secrets -----------------------------------------------------------------------
+
+
+def masked_command(text: str) -> str:
+    """A command line or history entry with secret-looking values masked: of assignments, and passwords in URLs."""
+    return masked("", _ASSIGNMENT.sub(lambda found: f"{found[1]}={masked(found[1], found[2])}", text))
+
+
+def masked_config(value: object, *, member: str = "") -> object:
+    """A config, or a part of it, with every value masked that looks secret.
+
+    ``Env`` entries and ``Labels`` by their names; in every other text the values
+    of assignments such as those of ``ENV`` and ``ARG`` lines.
+    """
+    if isinstance(value, str):
+        return masked_env(value) if member == "env" else masked_command(value)
+    if isinstance(value, Mapping):
+        labels = member == "labels"
+        return {
+            key: masked(key, item) if labels and isinstance(item, str) else masked_config(item, member=key.lower())
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [masked_config(item, member=member) for item in value]
+    return value
+
+
+# --- tables -------------------------------------------------------------------------
+
+
+def cells(text: str) -> int:
+    """Columns that a safe text takes on a terminal: wide characters two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    return sum(_cells_of(character) for character in text)
+
+
+def _cells_of(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def cut(text: str, width: int) -> str:
+    """A safe text cut in the middle so that it takes at most `width` columns."""
+    room = width
+    while cells(text) > width and room > 0:
+        text = middle(text, room)
+        room -= 1
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column of a plain table."""
+
+    title: str
+    right: bool = False
+    """Whether its values stand at the right margin, as numbers do."""
+    gives: bool = False
+    """Whether it is cut where the table is too wide; the widest such column first."""
+
+
+GAP = "  "
+_NARROWEST = 12
+
+
+def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, width: int | None = None) -> list[str]:
+    """A plain table with its heading, line by line, no blanks at the ends.
+
+    Args:
+        columns: the columns, left to right.
+        rows: safe texts, one a column.
+        width: columns of the terminal; None never cuts.
+    """
+    lines = [[column.title for column in columns], *(list(row) for row in rows)]
+    widths = [max(cells(line[index]) for line in lines) for index in range(len(columns))]
+    if width is not None:
+        _narrow(widths, columns, width)
+    return [_line(columns, widths, line) for line in lines]
+
+
+def _narrow(widths: list[int], columns: Sequence[Column], width: int) -> None:
+    """Take the missing room from the columns that give, from the widest first."""
+    missing = sum(widths) + len(GAP) * (len(columns) - 1) - width
+    giving = [index for index, column in enumerate(columns) if column.gives]
+    while missing > 0 and giving:
+        widest = max(giving, key=lambda index: widths[index])
+        if widths[widest] <= _NARROWEST:
+            return
+        widths[widest] -= 1
+        missing -= 1
+
+
+def _line(columns: Sequence[Column], widths: Sequence[int], values: Sequence[str]) -> str:
+    parts = []
+    for column, room, value in zip(columns, widths, values, strict=True):
+        shown = cut(value, room)
+        blanks = " " * (room - cells(shown))
+        parts.append(blanks + shown if column.right else shown + blanks)
+    return GAP.join(parts).rstrip()
+
+
+# --- commands ------------------------------------------------------------------------
+
+
+def command(path: str, intent: Intent, *, driver: str = "") -> str:
+    """The command that makes the same change, ready for a shell; one line a command.
+
+    Args:
+        path: the store, as a person would name it.
+        intent: what is to be done.
+        driver: given where the root holds several stores.
+    """
+    match intent:
+        case Tag():
+            calls = [("tag", [intent.image, intent.name])]
+        case Untag():
+            calls = [("untag", list(intent.names))]
+        case Remove():
+            calls = [("rm", [key.name or key.id for key in intent.keys])]
+        case Unmap():
+            calls = [("unmap", terms) for terms in _unmap_calls(intent)]
+    option = ["--driver", driver] if driver else []
+    return "\n".join(shell(["orlop", verb, path, *terms, *option]) for verb, terms in calls)
+
+
+def _unmap_calls(intent: Unmap) -> list[list[str]]:
+    """The terms of one command a source repository: its digests, each once, then the option."""
+    by_source: dict[str, dict[str, None]] = {}
+    for diff_id, digest, source in intent.mappings:
+        by_source.setdefault(source, {})[digest or diff_id] = None
+    return [[*digests, "--source", source] for source, digests in by_source.items()]
+
+
+def shell(words: Iterable[str]) -> str:
+    """Words quoted for a shell and safe for a terminal; odd characters in bash's ``$'…'`` form."""
+    return " ".join(_quoted(word) for word in words)
+
+
+def _quoted(word: str) -> str:
+    if not is_odd(word):
+        return shlex.quote(word)
+    data = word.encode(errors="surrogateescape")
+    return "$'" + "".join(chr(b) if 32 <= b < 127 and b not in b"'\\" else f"\\x{b:02x}" for b in data) + "'"
