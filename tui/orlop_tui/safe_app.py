@@ -40,6 +40,11 @@ class SafeApp(App[None]):
         if self._plain:
             self.theme = "ansi-dark"
 
+    def run(self, *arguments: Any, **options: Any) -> None:
+        """As Textual's; what is logged from now on goes to the log file."""
+        terminal.log_to_file()
+        super().run(*arguments, **options)
+
     def get_line_filters(self) -> Sequence[LineFilter]:
         return [*super().get_line_filters(), self._net]
 

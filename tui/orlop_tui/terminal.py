@@ -1,46 +1,15 @@
-"""Whether the screens can be shown here, and where faults are written down.
-
-Imported before Textual: a command's start must not pay for it.
-"""
+"""What a person asked of the terminal's colours, and where faults are written down instead of on it."""
 
 import logging
 import logging.handlers
 import os
-import sys
 import traceback
 from collections.abc import Mapping
 
-from orlop.errors import Unsupported
 from orlop.text import visible
 
 LOG_BYTES = 1024 * 1024
 """Size from which on the log file is begun anew; one old file is kept."""
-
-
-class NotATerminal(Unsupported):
-    """There is no terminal to show screens on."""
-
-
-def check_terminal(environ: Mapping[str, str] | None = None) -> None:
-    """Make sure that screens can be shown.
-
-    Raises:
-        NotATerminal: standard input or output is no terminal, or it is a dumb one.
-    """
-    environ = os.environ if environ is None else environ
-    for stream, name in ((sys.stdin, "standard input"), (sys.stdout, "standard output")):
-        if stream is None or stream.closed or not stream.isatty():
-            raise _refused(f"{name} is no terminal")
-    if environ.get("TERM", "") in ("", "dumb"):
-        raise _refused(f"TERM is {environ.get('TERM', '')!r}, a terminal that cannot move its cursor")
-
-
-def _refused(why: str) -> NotATerminal:
-    return NotATerminal(
-        "the screens cannot be shown",
-        why=why,
-        do="every screen has a command that needs no terminal: `orlop ls PATH`, `orlop check PATH`, `orlop --help`",
-    )
 
 
 def no_color(environ: Mapping[str, str]) -> bool:
