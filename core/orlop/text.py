@@ -7,16 +7,18 @@ it is, bytes that are not UTF-8 as surrogate escapes.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 
 MASK = "••••••"
 """What stands in the place of a secret."""
 
-# Letters and marks that Unicode calls printable and that draw nothing at all:
-# Hangul and Khmer fillers, the grapheme joiner, variation selectors, the blank Braille cell.
+# Printable by Unicode's categories, and yet they draw nothing: Hangul and Khmer fillers, the
+# grapheme joiner, the blank Braille cell, Mongolian and other variation selectors.
 _BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef"
 _BLANKS = re.compile(f"[{_BLANK}]")
+_NOT_PLAIN = re.compile(r"[^ -~]")
 
 
 def visible(text: str) -> str:
@@ -24,14 +26,17 @@ def visible(text: str) -> str:
 
     Printable text comes back as it is. Control characters become their pictures
     (``␛``, ``␊``, ``␡``), a byte that is not UTF-8 ``\\xNN``, every other character
-    that would not show ``\\uNNNN`` or ``\\UNNNNNNNN``: direction marks, joiners,
-    blank-looking letters, spaces other than the space, private and unassigned
-    ones. Applying it twice changes nothing more. It is not reversible: a literal
-    ``\\x1b`` stays as it is too.
+    that would not show ``\\uNNNN`` or ``\\UNNNNNNNN``: C1 controls, direction marks,
+    joiners, blank-looking letters, spaces other than the space, private and
+    unassigned ones, and a combining mark that has nothing to stand on. The result is
+    valid UTF-8 on one line. Applying it twice changes nothing more. It cannot be
+    reversed: a literal ``\\x1b`` stays as it is too.
     """
-    if text.isprintable() and (text.isascii() or _BLANKS.search(text) is None):
+    if text.isascii() and text.isprintable():
         return text
-    return "".join([part for part, _ in runs(text)])
+    if text.isprintable() and _BLANKS.search(text) is None and not _is_mark(text[0]):
+        return text
+    return "".join([piece for piece, _ in runs(text)])
 
 
 def is_odd(text: str) -> bool:
@@ -40,22 +45,28 @@ def is_odd(text: str) -> bool:
 
 
 def runs(text: str) -> Iterator[tuple[str, bool]]:
-    """The pieces of `visible(text)`, each with whether it was spelled out, so that a screen can style those."""
-    start = 0
-    before = ""
-    for at, character in enumerate(text):
-        if not _shows(character, before):
-            if start < at:
-                yield text[start:at], False
-            yield _spelled(character), True
-            start = at + 1
-        before = character
+    """The pieces of `visible`, each with whether it was spelled out, so that a screen can set those apart."""
+    start = 0  # of what is still to be given as it is
+    for match in _NOT_PLAIN.finditer(text):
+        at = match.start()
+        if _shows(match.group(), first=at == start):
+            continue
+        if start < at:
+            yield text[start:at], False
+        yield _spelled(match.group()), True
+        start = at + 1
     if start < len(text):
         yield text[start:], False
 
 
-def _shows(character: str, before: str) -> bool:
-    return character.isprintable() and _BLANKS.match(character) is None
+def _shows(character: str, *, first: bool) -> bool:
+    if not character.isprintable() or _BLANKS.match(character) is not None:
+        return False
+    return not (first and _is_mark(character))
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character).startswith("M")
 
 
 @lru_cache(maxsize=1024)
@@ -87,7 +98,9 @@ def middle(text: str, width: int) -> str:
     return f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"
 
 
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+# Secrets ---------------------------------------------------------------------
+
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _SECRET_WORDS = frozenset(
     {
         "auth",
@@ -108,19 +121,28 @@ _SECRET_WORDS = frozenset(
     }
 )
 _SECRET_PARTS = re.compile(
-    r"password|passwd|passphrase|secret|credential|(?:api|access|private|signing|encryption|ssh|account)keys?(?![a-z])"
-    r"|(?:token|tokens|dbpass|pgpass)(?![a-z])"
+    r"password|passwd|passphrase|secret|credential"
+    r"|(?:api|access|private|signing|encryption|ssh|account)keys?(?![a-z])"
+    r"|(?:tokens?|dbpass|pgpass)(?![a-z])"
 )
 _OPEN_NAMES = frozenset({"pwd", "oldpwd"})
+_NAME_LIMIT = 256
 _URL_PASSWORD = re.compile(r"(://[^\s/?#@:]*:)[^\s/?#]+@")
+# Every repetition that could begin anywhere is bounded, so that a long line costs no more than its length.
+_ASSIGNMENT = re.compile(r"""(?<![\w.-])([A-Za-z_-][\w.-]{0,255})=("[^"]{0,65536}"|'[^']{0,65536}'|[^\s"'][^\s]*)""")
+
+
+def looks_secret(name: str) -> bool:
+    """Whether the name of a variable or label says that its value is a password, a token or a key.
+
+    A guess from English words: ``PUBLIC_KEY``, ``PWD`` and ``TOKENIZERS`` are none.
+    Only the first 256 characters count.
+    """
+    return _looks_secret(name[:_NAME_LIMIT])
 
 
 @lru_cache(maxsize=4096)
-def looks_secret(name: str) -> bool:
-    """Whether the name of a variable or label says that its value is a password, token or key.
-
-    A guess from words in English; ``PUBLIC_KEY``, ``PWD`` and ``TOKENIZERS`` are none.
-    """
+def _looks_secret(name: str) -> bool:
     folded = name.lower()
     if folded in _OPEN_NAMES:
         return False
@@ -143,3 +165,8 @@ def masked_env(entry: str) -> str:
     """An entry ``NAME=value`` with its value as `masked` shows it; an entry without ``=`` stays."""
     name, equals, value = entry.partition("=")
     return f"{name}={masked(name, value)}" if equals else entry
+
+
+def masked_line(line: str) -> str:
+    """A command or history line with what `masked` would hide in its assignments, such as those of ENV and ARG."""
+    return masked("", _ASSIGNMENT.sub(lambda found: f"{found[1]}={masked(found[1], found[2])}", line))
