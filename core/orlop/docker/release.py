@@ -138,7 +138,6 @@ class Removal:
     def __init__(self, root: Root, model: Model) -> None:
         self._root = root
         self._model = model
-        self._device = root.stat("").device
         self.steps: list[Quarantine] = []
         self.reasons: list[Reason] = []
         self.obstacles: list[str] = []
@@ -151,8 +150,8 @@ class Removal:
             return False
         if found.kind not in ("file", "folder", "link"):
             self.obstacles.append(f"a {found.kind} is at {path}; Orlop moves files, folders and links only")
-        elif found.device != self._device:
-            self.obstacles.append(f"{path} is on another file system, from which nothing moves into the quarantine")
+        elif found.device != self._root.stat(path.rpartition("/")[0]).device:
+            self.obstacles.append(f"another file system is mounted at {path}, which nothing can move")
         else:
             self.steps.append(quarantine(self._root, path))
         return True
