@@ -9,6 +9,7 @@ import re
 import time
 
 from orlop.errors import Malformed
+from orlop.text import middle
 
 _SHAPE = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?(?:Z|([+-])([0-9]{2}):([0-9]{2}))"
@@ -25,7 +26,7 @@ def parse(text: str) -> int:
     full stop before the fraction, an offset below 24:00, no leap second.
 
     Raises:
-        Malformed: anything else.
+        Malformed: anything else; `engine` has Go's words.
     """
     match = _SHAPE.fullmatch(text)
     if match is None:
@@ -59,11 +60,66 @@ def now() -> int:
     return time.time_ns()
 
 
+_LAYOUT = "2006-01-02T15:04:05Z07:00"
+_ELEMENTS = (
+    ("2006", 0, 9999, ""),
+    ("-", 0, 0, ""),
+    ("01", 1, 12, "month"),
+    ("-", 0, 0, ""),
+    ("02", 0, 99, ""),
+    ("T", 0, 0, ""),
+    ("15", 0, 23, "hour"),
+    (":", 0, 0, ""),
+    ("04", 0, 59, "minute"),
+    (":", 0, 0, ""),
+    ("05", 0, 59, "second"),
+)
+"""What Go looks for in turn: the element's name in a layout, its least and greatest number, its name in words."""
+
+
 def _malformed(text: str) -> Malformed:
-    return Malformed(
-        "not a time as RFC 3339 writes it",
-        engine=f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00"',
-    )
+    return Malformed("not a time as RFC 3339 writes it", engine=f"parsing time {_quoted(text)}{_complaint(text)}")
+
+
+def _complaint(text: str) -> str:
+    """What Go finds first in a text that `parse` refuses (package time, ``parse``, ``parseStrictRFC3339``)."""
+    rest = text
+    for element, least, greatest, name in _ELEMENTS:
+        found, rest_after = rest[: len(element)], rest[len(element) :]
+        number = found if element.isdigit() else ""
+        if not (_is_number(number) if number else found == element) or len(found) < len(element):
+            return _cannot_parse(rest, element)
+        if number and not least <= int(number) <= greatest:
+            return f": {name} out of range"
+        rest = rest_after
+    zone = re.match(r"(?:\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})", rest)
+    if zone is None:
+        return _cannot_parse(re.sub(r"^\.[0-9]+", "", rest), "." if rest[:1] == "," else "Z07:00")
+    if zone.end() < len(rest):
+        return f": extra text: {_quoted(rest[zone.end() :])}"
+    year, month, day = int(text[:4]), int(text[5:7]), int(text[8:10])
+    if not 1 <= day <= _days_in(year, month):
+        return ": day out of range"
+    return f": timezone {'hour' if int(zone[1][1:3]) > 23 else 'minute'} out of range"
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def _cannot_parse(rest: str, element: str) -> str:
+    return f" as {_quoted(_LAYOUT)}: cannot parse {_quoted(rest)} as {_quoted(element)}"
+
+
+def _quoted(text: str) -> str:
+    """As Go quotes a time that it refuses; a long one cut, which Go does not."""
+    quoted = ""
+    for byte in middle(text, 120).encode("utf-8", "surrogatepass"):
+        if byte < 0x20 or byte >= 0x80:
+            quoted += f"\\x{byte:02x}"
+        else:
+            quoted += f"\\{chr(byte)}" if byte in b'"\\' else chr(byte)
+    return f'"{quoted}"'
 
 
 def _year(year: int) -> str:
