@@ -267,7 +267,10 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _orphan_layers(model: Model) -> Iterator[Finding]:
-    """Records that nothing needs; none while an image's layers cannot be known."""
+    """Records that nothing needs; none while an image's layers cannot be known.
+
+    A damaged config no longer says which layers are its own: beside one, an orphan is information only.
+    """
     unknown = [image.id for image in model.images.values() if image.config in _LAYERS_UNKNOWN]
     if unknown:
         return
@@ -285,7 +288,8 @@ def _orphan_layers(model: Model) -> Iterator[Finding]:
         if not layer.problems:
             detail = f"no image and no container needs this layer{remark}"
             path = layout.layer(model.driver, chain_id)
-            yield _finding(model, "DK12", path, detail, size=layer.size)
+            severity = Severity.INFORMATION if corrupt else Severity.SPACE
+            yield _finding(model, "DK12", path, detail, size=layer.size, severity=severity)
 
 
 _LAYERS_UNKNOWN = (ConfigState.TOO_LARGE, ConfigState.UNREADABLE)
