@@ -1,0 +1,612 @@
+"""What was done to a store, kept in the store: the journal, and the quarantine beside it.
+
+Everything lies in ``.orlop`` (mode 0700) of the store's root, which engines ignore,
+so that another person or another machine can finish or undo::
+
+    .orlop/changes/<UTC time>-<random>/     one change
+        journal                             JSON Lines, only ever added to
+        000001.old                          what step 1 moved away, or the file that it replaced
+        000001.new                          new content of step 1, until it is in place
+        000001.old.gone                     the same while it is being purged
+    .orlop/changes/.new-<…>/                a change that was cut off before it began: nothing was done
+
+A step whose path lies on a mount of its own keeps its two files in ``.orlop`` of
+that mount's topmost folder, and its record says so (`Recorded.home`).
+
+The first line of a journal, ``begin``, holds the whole change; then comes a line
+for every finished step, and one for each turn: ``done``, ``undoing``, ``undone``,
+``rolled-back``, ``purging``, ``purged``. A last line without its newline is torn
+and does not count. What a step has really done is read from the disk, never from
+these lines (`orlop.apply`).
+
+Reading writes nothing, and a journal is read as a stranger's: whatever does not
+parse makes a change `State.DAMAGED` and nothing worse.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import NoReturn, Self, TypeAlias
+
+from orlop import locks, times
+from orlop.errors import AlreadyExists, Malformed, NotFound, OrlopError, Unfinished
+from orlop.fs import Root, join, split
+from orlop.fs.writer import SYSTEM, FileOps, Writer, missing_folders, parent
+from orlop.plan import Intent, Plan, Quarantine, Replace, intent_from_json, intent_to_json
+
+FOLDER = ".orlop"
+CHANGES = ".orlop/changes"
+VERSION = 1
+
+_JOURNAL = "journal"
+_DRAFT = ".new-"
+_ID = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{9}Z-[0-9a-f]{8}", re.ASCII)
+_LIMIT = 256 << 20
+_MOST_NOTED = 10_000
+
+
+class State(StrEnum):
+    """Where a change stands."""
+
+    DONE = "done"
+    UNDONE = "undone"  # a person took it back
+    ROLLED_BACK = "rolled back"  # it failed, and was taken back at once
+    UNFINISHED = "unfinished"  # cut off; it must be finished or undone before anything else
+    PURGED = "purged"  # done, and its quarantine emptied: no way back
+    DAMAGED = "damaged"  # its record cannot be read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replaced:
+    """A `Replace` as the journal keeps it: the new bytes lie beside it, here is their digest."""
+
+    path: str
+    old: str | None
+    new: str
+    size: int
+    """Bytes of the new content."""
+    mode: int
+    bytes: int
+    """Allocated on disk for the old file."""
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "op": "replace",
+            "path": self.path,
+            "old": self.old,
+            "new": self.new,
+            "size": self.size,
+            "mode": self.mode,
+            "bytes": self.bytes,
+        }
+
+
+RecordedStep: TypeAlias = Replaced | Quarantine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """One step of a recorded change, and where its files lie."""
+
+    change: str
+    """The id of the change."""
+    number: int
+    """From 1."""
+    step: RecordedStep
+    home: str
+    """The folder whose ``.orlop`` keeps its files; empty for the root."""
+    folders: tuple[str, ...]
+    """Folders that the step makes for its file, topmost first."""
+
+    @property
+    def path(self) -> str:
+        return self.step.path
+
+    @property
+    def shelf(self) -> str:
+        """The folder that keeps this step's files."""
+        return join(self.home, CHANGES, self.change)
+
+    @property
+    def old(self) -> str:
+        """Where the thing lies that the step took away."""
+        return join(self.shelf, f"{self.number:06}.old")
+
+    @property
+    def new(self) -> str:
+        """Where new content waits."""
+        return join(self.shelf, f"{self.number:06}.new")
+
+    def to_json(self) -> dict[str, object]:
+        return {**self.step.to_json(), "home": self.home, "folders": list(self.folders)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One change as its journal tells it."""
+
+    id: str
+    at: int
+    """When it began."""
+    action: str
+    state: State
+    bytes: int
+    """In the quarantine, as they were counted when they went there."""
+    kind: str
+    intent: Intent | None
+    """None where the journal is damaged."""
+    fingerprint: str
+    images: tuple[str, ...]
+    steps: tuple[Recorded, ...]
+    finished: int
+    """Steps that the journal says are finished; the disk may be one ahead."""
+    toward: State
+    """What it was on its way to when its journal ends: `DONE`, `UNDONE` or `ROLLED_BACK`."""
+    user: int | None
+    """User id of who made it."""
+    held_by: str
+    """What kept the engine away."""
+    why: str
+    """Why it was taken back, or why it cannot be read; else empty."""
+    damage: frozenset[str] | None = None
+    """`mark` of each finding of damage from before the change; None where they were too many to note."""
+    unsound: frozenset[str] | None = None
+    """Ids of images that were not sound before; None likewise."""
+    length: int = 0
+    """Bytes of the journal that count."""
+
+    @property
+    def backward(self) -> bool:
+        """Whether taking it back had begun."""
+        return self.toward is not State.DONE
+
+    @property
+    def homes(self) -> tuple[str, ...]:
+        """The folders whose ``.orlop`` keeps something of it, the root first."""
+        return tuple(sorted({"", *(step.home for step in self.steps)}))
+
+    @property
+    def path(self) -> str:
+        return join(CHANGES, self.id)
+
+
+def is_id(name: str) -> bool:
+    """Whether a text has the shape of a change's id."""
+    return _ID.fullmatch(name) is not None
+
+
+def mark(identity: Iterable[str]) -> str:
+    """A short text for what makes a finding the same later."""
+    return hashlib.sha256("\0".join(identity).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+class Journal:
+    """The changes of one store. Reading needs nothing but the root; the rest is the executor's."""
+
+    def __init__(self, root: Root, ops: FileOps = SYSTEM) -> None:
+        self.root = root
+        self.writer = Writer(root, ops)
+
+    @classmethod
+    def of(cls, root: Root, ops: FileOps = SYSTEM) -> Self:
+        """The journal of a store; it may not have one yet."""
+        return cls(root, ops)
+
+    # --- reading -----------------------------------------------------------
+
+    def changes(self) -> tuple[Change, ...]:
+        """Every change, oldest first; what cannot be read is there as damaged. Writes nothing.
+
+        Raises:
+            NoPermission: ``.orlop`` is another user's.
+        """
+        try:
+            names = self.root.names(CHANGES)
+        except NotFound:
+            return ()
+        except OrlopError as error:
+            if self.root.exists(FOLDER):
+                return (_damaged("changes", str(error)),)
+            raise
+        return tuple(self._read(name) for name in names if not name.startswith(_DRAFT))
+
+    def unfinished(self) -> Change | None:
+        """The change that was cut off, if there is one; the oldest, if a stranger's journal has several."""
+        return next((change for change in self.changes() if change.state is State.UNFINISHED), None)
+
+    def find(self, change_id: str) -> Change:
+        """One change by its id, or by a beginning of the id that no other has.
+
+        Raises:
+            NotFound: there is none, or several begin so.
+        """
+        found = [change for change in self.changes() if change.id.startswith(change_id)]
+        exact = [change for change in found if change.id == change_id]
+        if len(exact or found) != 1:
+            raise NotFound(
+                "there is no such change in the journal", path=CHANGES, why=repr(change_id), do="`orlop journal PATH`"
+            )
+        return (exact or found)[0]
+
+    def _read(self, name: str) -> Change:
+        if _ID.fullmatch(name) is None:
+            return _damaged(name, "its name is none that a change can have")
+        try:
+            data = self.root.read(join(CHANGES, name, _JOURNAL), _LIMIT)
+            change = _parse(name, data)
+            if change.state is State.DONE and any(n.endswith(".gone") for n in self.root.names(change.path)):
+                # Cut off while it was emptied, on a disk too full to say so first.
+                return replace(change, state=State.PURGED, bytes=0)
+        except OrlopError as error:
+            return _damaged(name, str(error))
+        return change
+
+    # --- writing (the executor's) --------------------------------------------
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Keep every other Orlop from writing to this store, and clear what one left that never began.
+
+        Raises:
+            Locked: another one is writing.
+            ReadOnly, NoPermission, NoSpace: the folder cannot be made.
+        """
+        with contextlib.ExitStack() as stack:
+            self._lock(stack)
+            try:
+                self._sweep()
+                yield
+            finally:
+                self._tidy()
+
+    def _lock(self, stack: contextlib.ExitStack) -> None:
+        for _ in range(3):
+            if not self.root.exists(FOLDER):
+                with contextlib.suppress(AlreadyExists):  # another Orlop was quicker
+                    self.writer.create_folder(FOLDER)
+            try:
+                stack.enter_context(locks.hold(self.root, FOLDER))
+                return
+            except NotFound:
+                continue  # another Orlop found nothing to keep and removed it at this moment
+        stack.enter_context(locks.hold(self.root, FOLDER))
+
+    def _tidy(self) -> None:
+        """Leave no empty folder behind where nothing was kept."""
+        with contextlib.suppress(OrlopError):  # best effort: an empty folder harms nobody
+            if self.root.exists(CHANGES) and not self.root.names(CHANGES):
+                self.writer.remove_folder(CHANGES)
+            if not self.root.names(FOLDER):
+                self.writer.remove_folder(FOLDER)
+
+    def _sweep(self) -> None:
+        if not self.root.exists(CHANGES):
+            return
+        for name in self.root.names(CHANGES):
+            if name.startswith(_DRAFT):
+                self._discard(name)
+
+    def _discard(self, draft: str) -> None:
+        """Remove a change that never began, its folders on other mounts first: its journal names them."""
+        change_id = draft.removeprefix(_DRAFT)
+        path = join(CHANGES, draft)
+        try:
+            change = _parse(change_id, self.root.read(join(path, _JOURNAL), _LIMIT))
+        except OrlopError:
+            homes: tuple[str, ...] = ()  # its first line was not whole, so nothing lies elsewhere yet
+        else:
+            homes = change.homes
+        for home in homes:
+            shelf = join(home, CHANGES, change_id)
+            if home and self.root.exists(shelf):
+                self.writer.remove_tree(shelf)
+        self.writer.remove_tree(path)
+
+    def begin(self, plan: Plan, *, held_by: str, damage: Iterable[str], unsound: Iterable[str]) -> "Log":
+        """Record a change before its first step, the new content of every file included; all of it durable.
+
+        On any failure nothing of it is left. Nothing of the store itself is touched.
+
+        Raises:
+            Unfinished: the disk failed for good just after the change was recorded; none of its steps was done.
+            NoSpace and others of `Writer`; Changed: a file that a step names is no longer there.
+        """
+        at = self._next_instant()
+        change_id = _identity(at)
+        steps = tuple(self._record(change_id, number, step) for number, step in enumerate(plan.steps, 1))
+        line = {
+            "type": "begin",
+            "version": VERSION,
+            "at": times.rfc3339(at),
+            "user": os.getuid(),
+            "action": plan.action,
+            "kind": plan.kind,
+            "store": plan.store,
+            "held_by": held_by,
+            "fingerprint": plan.fingerprint,
+            "intent": intent_to_json(plan.intent),
+            "images": list(plan.images),
+            "steps": [step.to_json() for step in steps],
+            "damage": _few(damage),
+            "unsound": _few(unsound),
+        }
+        draft = join(CHANGES, _DRAFT + change_id)
+        self.writer.create_folders(CHANGES)
+        try:
+            self.writer.create_folder(draft)
+            data = _line(line)
+            self.writer.create(join(draft, _JOURNAL), data)
+            self._stage(draft, steps, plan)
+            self.writer.move(draft, join(CHANGES, change_id))
+        except BaseException as error:
+            self._forget(change_id)
+            if self.root.exists(join(CHANGES, change_id)):
+                raise Unfinished(change_id, path=join(CHANGES, change_id)) from error
+            raise
+        return Log(self, _parse(change_id, data))
+
+    def _forget(self, change_id: str) -> None:
+        """Remove a change of which no step was done; what this cannot remove, the next writer will."""
+        draft, final = join(CHANGES, _DRAFT + change_id), join(CHANGES, change_id)
+        with contextlib.suppress(OrlopError):
+            if self.root.exists(final):
+                self.writer.move(final, draft)
+        with contextlib.suppress(OrlopError):
+            if self.root.exists(draft):
+                self._discard(_DRAFT + change_id)
+
+    def _stage(self, draft: str, steps: Iterable[Recorded], plan: Plan) -> None:
+        for recorded, step in zip(steps, plan.steps, strict=True):
+            shelf = recorded.shelf if recorded.home else draft
+            if recorded.home:
+                self.writer.create_folders(shelf)
+            if isinstance(step, Replace):
+                waiting = join(shelf, recorded.new.rpartition("/")[2])
+                self.writer.create(waiting, step.new, mode=step.mode, like=self._model(step))
+
+    def _model(self, step: Replace) -> str | None:
+        """What the new file takes its owner from: the old file, or the nearest folder."""
+        if step.old is not None:
+            return step.path
+        above, _ = parent(step.path)
+        missing = missing_folders(self.root, above)
+        return (parent(missing[0])[0] if missing else above) or None
+
+    def _record(self, change_id: str, number: int, step: Replace | Quarantine) -> Recorded:
+        if FOLDER in split(step.path):
+            raise Malformed("a step would change the journal itself", path=step.path)
+        above, _ = parent(step.path)
+        folders = missing_folders(self.root, above) if isinstance(step, Replace) and step.old is None else ()
+        kept: RecordedStep
+        if isinstance(step, Replace):
+            allocated = self.root.stat(step.path).allocated if step.old is not None else 0
+            kept = Replaced(
+                path=step.path,
+                old=step.old,
+                new=step.new_digest,
+                size=len(step.new),
+                mode=step.mode,
+                bytes=allocated,
+            )
+        else:
+            kept = step
+        return Recorded(change=change_id, number=number, step=kept, home=self.writer.home(step.path), folders=folders)
+
+    def _next_instant(self) -> int:
+        """Now, yet after every recorded change, so that their order stays what it was if the clock is set back."""
+        return max([times.now(), *(change.at + 1 for change in self.changes())])
+
+    def refuse_unfinished(self) -> None:
+        """Make sure that no earlier change was cut off.
+
+        Raises:
+            Unfinished
+        """
+        change = self.unfinished()
+        if change is not None:
+            raise Unfinished(change.id, path=change.path)
+
+
+class Log:
+    """The journal of one change, open for adding to; each line is durable when `add` returns."""
+
+    def __init__(self, journal: Journal, change: Change) -> None:
+        self.journal = journal
+        self.change = change
+        self._length = change.length
+
+    def add(self, kind: str, **members: object) -> None:
+        """Add a line; a torn one from before is cut off.
+
+        Raises:
+            NoSpace and others of `Writer.append`; the journal then ends where it ended.
+        """
+        data = _line({"type": kind, "at": times.rfc3339(times.now()), **members})
+        self.journal.writer.append(join(self.change.path, _JOURNAL), data, after=self._length)
+        self._length += len(data)
+
+
+# --- the lines ---------------------------------------------------------------
+
+
+def _identity(at: int) -> str:
+    seconds, _, fraction = times.rfc3339(at).removesuffix("Z").partition(".")
+    compact = seconds.replace("-", "").replace(":", "")
+    return f"{compact}.{fraction.ljust(9, '0')}Z-{secrets.token_hex(4)}"
+
+
+def _line(value: Mapping[str, object]) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode() + b"\n"
+
+
+def _few(texts: Iterable[str]) -> list[str] | None:
+    listed = sorted(texts)
+    return listed if len(listed) <= _MOST_NOTED else None
+
+
+def _damaged(change_id: str, why: str) -> Change:
+    return Change(
+        id=change_id,
+        at=0,
+        action="",
+        state=State.DAMAGED,
+        bytes=0,
+        kind="",
+        intent=None,
+        fingerprint="",
+        images=(),
+        steps=(),
+        finished=0,
+        toward=State.DONE,
+        user=None,
+        held_by="",
+        why=why,
+    )
+
+
+def _parse(change_id: str, data: bytes) -> Change:
+    """A change from its journal.
+
+    Raises:
+        Malformed: a line that counts is not what it must be.
+    """
+    whole = data[: data.rfind(b"\n") + 1]
+    lines = whole.split(b"\n")[:-1]
+    if not lines:
+        raise Malformed("its first line is missing or torn")
+    begin = _object(lines[0], 1)
+    if begin.get("type") != "begin":
+        _wrong(1, "not the beginning of a change")
+    if begin.get("version") != VERSION:
+        _wrong(1, f"version {begin.get('version')!r}, where this program knows {VERSION}")
+    change = _begun(change_id, begin, len(whole))
+    for number, line in enumerate(lines[1:], 2):
+        change = _turn(change, _object(line, number), number)
+    if change.state in (State.DONE, State.UNFINISHED):
+        kept = change.steps if change.state is State.DONE else change.steps[: change.finished]
+        change = replace(change, bytes=sum(step.step.bytes for step in kept))
+    return change
+
+
+def _begun(change_id: str, line: Mapping[str, object], length: int) -> Change:
+    raw = line.get("steps")
+    if not isinstance(raw, list):
+        _wrong(1, "it lists no steps")
+    return Change(
+        id=change_id,
+        at=times.parse(_text(line, "at")),
+        action=_text(line, "action"),
+        state=State.UNFINISHED,
+        bytes=0,
+        kind=_text(line, "kind"),
+        intent=intent_from_json(line.get("intent")),
+        fingerprint=_text(line, "fingerprint"),
+        images=_texts(line, "images"),
+        steps=tuple(_step(change_id, number, value) for number, value in enumerate(raw, 1)),
+        finished=0,
+        toward=State.DONE,
+        user=_whole(line, "user"),
+        held_by=_text(line, "held_by"),
+        why="",
+        damage=None if line.get("damage") is None else frozenset(_texts(line, "damage")),
+        unsound=None if line.get("unsound") is None else frozenset(_texts(line, "unsound")),
+        length=length,
+    )
+
+
+def _turn(change: Change, line: Mapping[str, object], number: int) -> Change:
+    """The change after one more line; kinds of lines that are not known say nothing."""
+    match line.get("type"):
+        case "begin":
+            _wrong(number, "it begins twice")
+        case "step":
+            return replace(change, finished=min(change.finished + 1, len(change.steps)))
+        case "done":
+            return replace(change, state=State.DONE, toward=State.DONE)
+        case "undoing":
+            why = line.get("why")
+            toward = State.UNDONE if line.get("asked") is True else State.ROLLED_BACK
+            return replace(change, state=State.UNFINISHED, toward=toward, why=why if isinstance(why, str) else "")
+        case "undone":
+            return replace(change, state=State.UNDONE, toward=State.UNDONE)
+        case "rolled-back":
+            return replace(change, state=State.ROLLED_BACK, toward=State.ROLLED_BACK)
+        case "purging" | "purged" if change.state is State.DONE:
+            return replace(change, state=State.PURGED)
+    return change
+
+
+def _step(change_id: str, number: int, value: object) -> Recorded:
+    if not isinstance(value, dict):
+        _wrong(1, f"step {number} is no object")
+    path, home, folders = _text(value, "path"), _text(value, "home"), _texts(value, "folders")
+    for place in (path, home, *folders):
+        if FOLDER in split(place):
+            _wrong(1, f"step {number} would change the journal itself")
+    parent(path)
+    if home and not path.startswith(home + "/"):
+        _wrong(1, f"step {number} keeps its files elsewhere")
+    if any(not path.startswith(folder + "/") for folder in folders):
+        _wrong(1, f"step {number} makes a folder that it has no use for")
+    step: RecordedStep
+    match value.get("op"):
+        case "replace":
+            step = Replaced(
+                path=path,
+                old=None if value.get("old") is None else _text(value, "old"),
+                new=_text(value, "new"),
+                size=_whole(value, "size"),
+                mode=_whole(value, "mode") & 0o7777,
+                bytes=_whole(value, "bytes"),
+            )
+        case "quarantine":
+            step = Quarantine(
+                path=path, kind=_text(value, "kind"), inode=_whole(value, "inode"), bytes=_whole(value, "bytes")
+            )
+        case other:
+            _wrong(1, f"step {number} has the unknown operation {other!r}")
+    return Recorded(change=change_id, number=number, step=step, home=home, folders=folders)
+
+
+def _object(line: bytes, number: int) -> Mapping[str, object]:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        _wrong(number, "not JSON")
+    if not isinstance(value, dict):
+        _wrong(number, "not an object")
+    return value
+
+
+def _text(line: Mapping[str, object], name: str) -> str:
+    value = line.get(name)
+    if not isinstance(value, str):
+        _wrong(1, f"{name} is no text")
+    return value
+
+
+def _texts(line: Mapping[str, object], name: str) -> tuple[str, ...]:
+    value = line.get(name)
+    if not isinstance(value, list):
+        _wrong(1, f"{name} is no list of texts")
+    texts = tuple(item for item in value if isinstance(item, str))
+    if len(texts) != len(value):
+        _wrong(1, f"{name} is no list of texts")
+    return texts
+
+
+def _whole(line: Mapping[str, object], name: str) -> int:
+    value = line.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        _wrong(1, f"{name} is no count")
+    return value
+
+
+def _wrong(number: int, why: str) -> NoReturn:
+    raise Malformed(f"line {number}: {why}")
