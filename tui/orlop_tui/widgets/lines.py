@@ -127,6 +127,9 @@ def fold(text: str, width: int) -> list[str]:
         return [text]
     if is_digest(text) and width >= 39:
         return [text[:39], " " * 7 + text[39:]]
+    name, at, digest = text.rpartition("@")
+    if at and is_digest(digest):
+        return [*fold(name + at, width), *fold(digest, width)]
     lines: list[str] = []
     current = ""
     for word in text.split(" "):
@@ -230,6 +233,8 @@ class LinesView(ScrollView, Painted, can_focus=True):
     Lines without a target are stepped over while there is one to go to; in a view
     without targets the keys scroll.
     """
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = Painted.COMPONENT_CLASSES  # the framework inherits from the first base only
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j,down", "down", "down", show=False),
@@ -358,6 +363,14 @@ class LinesView(ScrollView, Painted, can_focus=True):
         if place is not None:
             self._put(place)
         self.scroll_to(y=0 if side < 0 else len(self.lines), animate=False, immediate=True)
+
+    def go_below(self, place: int) -> None:
+        """Scroll a line to the top, and put the cursor on the first target from there on."""
+        self.scroll_to(0, place, animate=False, immediate=True)
+        target = self._next_target(place - 1, 1)
+        if target is not None:
+            self.cursor = target
+            self.refresh()
 
     def pick(self) -> bool:
         """Give out the target under the cursor; False where there is none."""

@@ -1,6 +1,6 @@
 """What stands in the four panes beside the image list, as lines for a width; no screen needed."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -58,7 +58,11 @@ class Shown:
     mappings: Records | Absent | None = None
     remotes: Records | Absent | None = None
     findings: tuple[Finding, ...] | None = None
-    """Of the whole store."""
+    """Of the whole store; None before a check."""
+    own: tuple[Finding, ...] = ()
+    """Those of them that are about this row."""
+    unchecked: str = "checking …"
+    """What to say while there are none yet."""
     problem: str = ""
     """Why the detail could not be read; else empty."""
     whole_store: bool = False
@@ -332,9 +336,9 @@ _SEVERITY_ROLES = {
 def problems(shown: Shown, width: int) -> Iterator[Line]:
     """Findings of the row, or of the whole store; each leads to the image that it affects."""
     if shown.findings is None:
-        yield line(span("checking …", Role.FAINT))
+        yield line(span(shown.unchecked, Role.FAINT))
         return
-    own = of_row(shown.findings, shown.row)
+    own = shown.own
     chosen = shown.findings if shown.whole_store else own
     other = len(shown.findings) - len(chosen)
     about = "the whole store" if shown.whole_store else "this row"
@@ -361,16 +365,7 @@ def _finding(finding: Finding, width: int) -> Iterator[Line]:
         yield from _beside("repair", words.REPAIR_WORDS[finding.repair], width, 3, Role.FAINT)
 
 
-def of_row(findings: Iterable[Finding], row: Row | None) -> tuple[Finding, ...]:
-    """The findings that affect a row: its image, or its name."""
-    if row is None:
-        return ()
-    return tuple(
-        f for f in findings if row.key.id in f.images or (row.key.name is not None and row.key.name in f.names)
-    )
-
-
-def affected(finding: Finding, rows: Iterable[Row]) -> Key | None:
+def affected(finding: Finding, rows: Sequence[Row]) -> Key | None:
     """The first row that a finding is about; None where it is about none."""
     names, images = set(finding.names), set(finding.images)
     by_name = next((row.key for row in rows if row.key.name in names), None) if names else None

@@ -37,9 +37,9 @@ FIELDS: Sequence[Field] = (
     Field(Column.NAME, "REPOSITORY", 0, 0),
     Field(Column.TAG, "TAG", 10, 0),
     Field(Column.ID, "IMAGE ID", 12, 50),
-    Field(Column.SIZE, "SIZE", 8, 82, right=True),
+    Field(Column.SIZE, "SIZE", 8, 92, right=True),
     Field(Column.OWN, "OWN", 8, 44, right=True),
-    Field(Column.AGE, "AGE", 6, 76, right=True),
+    Field(Column.AGE, "AGE", 6, 82, right=True),
     Field(Column.PLATFORM, "PLATFORM", 14, 110),
     Field(Column.STATE, "STATE", 8, 0),
 )

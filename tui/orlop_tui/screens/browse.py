@@ -1,0 +1,1210 @@
+"""The browser: image list, panes, and every key that leads from them to a dialog.
+
+It asks the gateway and draws what comes back; it never reads a store itself.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+from textual.widgets import Input
+
+from orlop.errors import Cancelled, NeedsStatement, OrlopError
+from orlop.plan import Intent, Plan, Refusal, Remove, Tag, Unmap, Untag
+from orlop.records import EngineState, Key, Row
+from orlop_tui import format as words
+from orlop_tui import messages
+from orlop_tui.screens.changing import Change, PlanDialog, PurgeDialog, TagDialog, UndoDialog, UnfinishedDialog
+from orlop_tui.screens.dialog import Ask, Choice, Confirm, Menu, Notice
+from orlop_tui.screens.journal import JournalDialog, Wish
+from orlop_tui.screens.stores import OpenStore
+from orlop_tui.widgets.filtering import BadFilter, parse
+from orlop_tui.widgets.keyline import KeyHint, KeyLine
+from orlop_tui.widgets.lines import BLANK, Bar, Line, LinesView, Role, Span, Spans, fit, fold, line, span
+from orlop_tui.widgets.listing import Column
+from orlop_tui.widgets.panes import Pane, Shown, ToFinding, ToImage, ToMapping, builder, place_of
+from orlop_tui.widgets.store_table import StoreTable, TableHead
+
+CHECKED_UNASKED = 20_000
+"""Rows up to which a store is checked by itself whenever it changed; larger ones when pane 4 is opened."""
+
+_FILTER_HINT = "word  !word  repo: tag: id: state:  own>100M  age>90d"
+
+_SORT_LETTERS = {
+    Column.NAME: "n",
+    Column.TAG: "t",
+    Column.ID: "i",
+    Column.SIZE: "s",
+    Column.OWN: "o",
+    Column.AGE: "a",
+    Column.PLATFORM: "p",
+    Column.STATE: "b",
+}
+
+
+class Browse(Screen[None]):
+    """All open stores, one at a time."""
+
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [  # type: ignore[misc]
+        (0, "-tiny"),
+        (60, "-narrow"),
+        (120, "-wide"),
+        (200, "-huge"),
+    ]
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [  # type: ignore[misc]
+        (0, "-flat"),
+        (12, "-short"),
+        (24, "-tall"),
+    ]
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "mark", "mark or unmark", id="mark"),
+        Binding("v", "range", "mark a range", id="range"),
+        Binding("asterisk", "mark_all", "mark all shown, or none of them", id="mark_all"),
+        Binding("backslash", "clear_marks", "take all marks away", id="clear_marks"),
+        Binding("m", "marked_only", "show only marked rows", id="marked_only"),
+        Binding("p", "problems_only", "show only rows with a problem", id="problems_only"),
+        Binding("slash", "filter", "filter", id="filter"),
+        Binding("s", "sort", "sort by …", id="sort"),
+        Binding("S", "reverse", "turn the order round", id="reverse"),
+        Binding("number_sign", "go_to", "go to a row number, id, digest or name", id="go_to"),
+        Binding("d", "delete", "plan to delete the marked rows, or this one", id="delete"),
+        Binding("t", "tag", "tag this image", id="tag"),
+        Binding("T", "untag", "plan to take these names away", id="untag"),
+        Binding("u", "unmap", "plan to remove the digest mapping under the cursor", id="unmap"),
+        Binding("z", "undo", "undo the last change", id="undo"),
+        Binding("J", "journal", "journal and quarantine", id="journal"),
+        Binding("exclamation_mark", "lock", "unlock or lock writing", id="lock"),
+        Binding("c,y", "copy", "copy a name, id, digest, path or command", id="copy"),
+        Binding("1", "pane(1)", "metadata", id="pane_meta"),
+        Binding("2", "pane(2)", "V2 digest mappings", id="pane_digests"),
+        Binding("3", "pane(3)", "remote records", id="pane_remote"),
+        Binding("4", "pane(4)", "problems", id="pane_problems"),
+        Binding("right_square_bracket", "next_pane(1)", "next pane", id="pane_next"),
+        Binding("left_square_bracket", "next_pane(-1)", "pane before", id="pane_before"),
+        Binding("a", "all_problems", "problems of the row, or of the whole store", id="all_problems"),
+        Binding("enter", "follow", "enlarge the panes; follow the line", id="follow"),
+        Binding("escape", "back", "one step back", id="back"),
+        Binding("plus,equals_sign", "zoom(1)", "more room for the panes", id="zoom_in"),
+        Binding("underscore,minus", "zoom(-1)", "more room for the list", id="zoom_out"),
+        Binding("tab", "app.focus_next", "list, panes, stores", id="focus_next"),
+        Binding("shift+tab", "app.focus_previous", "the other way round", id="focus_before"),
+        Binding("o", "stores", "another store", id="stores"),
+        Binding("i", "info", "this store as a whole", id="info"),
+        Binding("R", "rescan", "read the store again", id="rescan"),
+        Binding("L", "log", "what happened so far", id="log"),
+        Binding("colon", "app.command_palette", "all commands", id="palette"),
+        Binding("question_mark,f1", "help", "help", id="help"),
+        Binding("q", "quit", "quit", id="quit"),
+    ]
+
+    def __init__(self, gateway: messages.Gateway, paths: Sequence[str], *, unlocked: bool, title: str | None) -> None:
+        super().__init__()
+        self.gateway = gateway
+        self.stores: list[OpenStore] = []
+        self.current = 0
+        self.pane = Pane.META
+        self.view = 0
+        """-1 list only, 0 both, 1 panes only"""
+        self._paths = tuple(paths)
+        self._unlock_all = unlocked
+        self._label = title
+        self._failures: list[tuple[str, OrlopError]] = []
+        self._opening = True
+        self._shown = Shown(row=None, now=0)
+        self._asked: tuple[int, Key] | None = None
+        """The row whose detail is being read."""
+        self._whole_store = False
+        self._job: Spans = ()
+        self._remark: Spans = ()
+        self._changing = ""
+        """What is being applied; empty: nothing."""
+        self._acted_on: tuple[Key, ...] = ()
+        self._left_out = 0
+        self._journal_for = ""
+        self._log: list[Line] = []
+        self._bad_filter = ""
+
+    # --- parts
+
+    def compose(self) -> ComposeResult:
+        yield Bar(id="header")
+        with Horizontal(id="body"):
+            yield LinesView(self._rail, id="rail")
+            with Vertical(id="list"):
+                yield TableHead(id="head")
+                yield StoreTable(id="table")
+            with Vertical(id="side"):
+                yield Bar(id="strip")
+                yield LinesView(id="panes")
+        yield Input(id="filter", placeholder=_FILTER_HINT, select_on_focus=False)
+        yield Bar(id="status")
+        yield KeyLine(id="keys")
+        yield LinesView(self._too_small, id="small")
+
+    def on_mount(self) -> None:
+        entry = self.query_one("#filter", Input)
+        entry.display = False
+        entry.cursor_blink = False
+        self.query_one("#small", LinesView).can_focus = False
+        self.table.empty = self._said_when_empty
+        self.table.focus()
+        self.draw()
+
+    @property
+    def table(self) -> StoreTable:
+        return self.query_one("#table", StoreTable)
+
+    @property
+    def panes(self) -> LinesView:
+        return self.query_one("#panes", LinesView)
+
+    @property
+    def store(self) -> OpenStore | None:
+        """The store on the screen; None while none is open."""
+        return self.stores[self.current] if self.current < len(self.stores) else None
+
+    @property
+    def row(self) -> Row | None:
+        return None if self.store is None else self.store.listing.row
+
+    # --- drawing
+
+    def draw(self) -> None:
+        """Bring every part up to date with what is known."""
+        store = self.store
+        self.query_one("#header", Bar).show(*self._header())
+        if store is not None:
+            self.table.now = store.snapshot.seen_at
+            self.query_one(TableHead).listing = store.listing
+            self.query_one(TableHead).refresh()
+            self.table.sync(store.listing)
+        self.query_one("#rail", LinesView).show(self._rail, keep=True)
+        self.draw_panes(keep=True)
+        self.draw_lines()
+
+    def draw_lines(self) -> None:
+        """The lines at the bottom."""
+        self.query_one("#status", Bar).show(*self._status())
+        self.query_one(KeyLine).show(self._hints())
+
+    def draw_panes(self, *, keep: bool = False) -> None:
+        """The panes, from what was read of the row under the cursor."""
+        stacked = self.is_stacked
+        chosen = tuple(Pane) if stacked else (self.pane,)
+        self.panes.show(builder(self._complete(self._shown), chosen), keep=keep)
+        pieces: list[Span] = []
+        for pane in Pane:
+            text = f"{int(pane)} {pane.title}"
+            pieces.append(span(f"[{text}]", Role.HEADING) if pane is self.pane else span(f" {text} ", Role.FAINT))
+        self.query_one("#strip", Bar).show(pieces, self._strip_note())
+
+    def _strip_note(self) -> Spans:
+        store, row = self.store, self.row
+        found = store.findings_of(row) if store is not None and row is not None else None
+        pieces = [span(words.count(len(found), "finding"), Role.WARN)] if found else []
+        if self.panes.hidden_below:
+            pieces.append(span("  more below", Role.FAINT))
+        return tuple(pieces)
+
+    def _complete(self, shown: Shown) -> Shown:
+        """What was read, with what the check found."""
+        store = self.store
+        if store is None:
+            return shown
+        unchecked = store.findings_problem or "checking …"
+        if len(store.snapshot.rows) > CHECKED_UNASKED and not store.checking:
+            unchecked = store.findings_problem or "not checked yet: 4 checks this large store"
+        return Shown(
+            row=shown.row,
+            now=shown.now,
+            detail=shown.detail,
+            mappings=shown.mappings,
+            remotes=shown.remotes,
+            findings=store.findings,
+            own=(store.findings_of(shown.row) or ()) if shown.row is not None else (),
+            unchecked=unchecked,
+            problem=shown.problem,
+            whole_store=self._whole_store or shown.row is None,
+        )
+
+    @property
+    def is_stacked(self) -> bool:
+        """Whether all sections stand below each other."""
+        return self.size.width >= 120
+
+    def _header(self) -> tuple[list[Span], list[Span]]:
+        gap = span("   " if self.size.width >= 120 else "  ")
+        pieces = [span("orlop", Role.HEADING)]
+        store = self.store
+        if self._label:
+            pieces += [gap, span(self._label, Role.STRONG)]
+        if store is None:
+            waiting = "opening" if self._opening else "no store"
+            return [*pieces, gap, span(waiting)], [span("READ-ONLY", Role.STRONG)]
+        snapshot = store.snapshot
+        if len(self.stores) > 1:
+            pieces += [gap, span(f"{self.current + 1}/{len(self.stores)}")]
+        pieces += [gap, span(store.label, Role.STRONG)]
+        pieces += [gap, span(words.count(snapshot.images, "image")), gap, span(words.size(snapshot.total_size))]
+        for piece in store.counts.spans():
+            pieces += [gap, piece]
+        if store.quarantine and self.size.width >= 100:
+            pieces += [gap, span(f"quarantine {words.size(store.quarantine)}")]
+        if snapshot.notes:
+            pieces += [gap, span(f"{words.count(len(snapshot.notes), 'note')}: i", Role.WARN)]
+        return pieces, [store.lock_word()]
+
+    def _status(self) -> tuple[list[Span], Spans]:
+        job = self._job
+        if self._remark:
+            return list(self._remark), job
+        store = self.store
+        if store is None:
+            return [span("opening …" if self._opening else "nothing is open")], job
+        listing, bar = store.listing, span(" | ", Role.FAINT)
+        seen = time.strftime("%H:%M:%S", time.localtime(store.snapshot.seen_at / 1e9))
+        order = f"{listing.sort.column} {'^' if listing.sort.reverse else 'v'}"
+        pieces = [span(store.live or "not watched"), span(f"  seen {seen}"), bar, span(f"sort {order}"), bar]
+        if self._bad_filter:
+            pieces.append(span(f"filter: {self._bad_filter}", Role.BAD))
+        else:
+            pieces.append(span(f"filter {listing.filter.text or 'none'}"))
+        for on, text in ((listing.only_marked, "marked only"), (listing.only_problems, "problems only")):
+            if on:
+                pieces += [bar, span(text, Role.WARN)]
+        if listing.is_narrowed:
+            pieces += [bar, span(f"{len(listing)} of {len(listing.rows)} rows")]
+        pieces += self._marks_said(store)
+        return pieces, job
+
+    def _marks_said(self, store: OpenStore) -> list[Span]:
+        marked = store.listing.marked_rows()
+        if not marked:
+            return []
+        own = sum({row.key.id: row.own_size or 0 for row in marked}.values())
+        text = f"{len(marked)} marked {words.size(own)} own"
+        if hidden := store.listing.hidden_marks():
+            text += f", {hidden} hidden"
+        pieces = [span(" | ", Role.FAINT), span(text, Role.STRONG)]
+        if store.listing.anchor is not None:
+            pieces.append(span(" (range: v ends it)", Role.FAINT))
+        return pieces
+
+    def _hints(self) -> list[KeyHint]:
+        help_and_quit = [KeyHint("?", "help", "help"), KeyHint("q", "quit", "quit")]
+        if self.query_one("#filter").has_focus:
+            return [KeyHint("Enter", "to the list", "leave_filter"), KeyHint("Esc", "no filter", "back")]
+        if self.panes.has_focus:
+            chosen = [("Tab", "list", "to_list"), ("1-4", "panes", "next_pane(1)"), ("Enter", "follow", "follow")]
+            chosen += [("u", "unmap", "unmap"), ("c", "copy", "copy"), ("Esc", "back", "back")]
+        else:
+            chosen = [("space", "mark", "mark"), ("d", "delete", "delete"), ("t", "tag", "tag")]
+            chosen += [("/", "filter", "filter"), ("s", "sort", "sort")]
+            locked = self.store is None or not self.store.unlocked
+            chosen.append(("!", "unlock", "lock") if locked else ("z", "undo", "undo"))
+        hints = [KeyHint(key, label, action, not self.why_not(action)) for key, label, action in chosen]
+        return hints + help_and_quit
+
+    def _too_small(self, width: int) -> list[Line]:
+        return [line(part) for part in fold("orlop needs 60 columns and 12 lines; q quits", width)]
+
+    def _rail(self, width: int) -> list[Line]:
+        lines = [line(span("STORES", Role.LABEL))]
+        for store in self.stores:
+            sign = ">" if store.index == self.current else " "
+            text = fit(f"{sign} {store.label}", max(8, width - 9)) + fit(f"{store.snapshot.images} img", 9, right=True)
+            lines.append(line(span(text, Role.STRONG if sign == ">" else Role.PLAIN), target=store))
+        if self.store is not None:
+            lines += [BLANK, line(span("HEALTH", Role.LABEL)), *self.store.health()]
+            lines += [BLANK, line(span("QUARANTINE  J", Role.LABEL)), *self.store.held()]
+        return lines
+
+    def _said_when_empty(self, width: int) -> Sequence[Spans]:
+        store = self.store
+        if store is not None and store.listing.rows:
+            hidden = words.count(len(store.listing.rows), "row")
+            return [(span(f"no row is shown: {hidden} hidden.  Esc takes the filter away."),)]
+        if store is not None:
+            return [
+                (span("this store holds no images.  R reads it again, i says more."),),
+                (span(store.snapshot.identity.path, Role.FAINT),),
+            ]
+        if self._opening:
+            return [(span(f"reading {', '.join(self._paths)} …"),)]
+        said: list[Spans] = [(span("no store could be opened:", Role.STRONG),), ()]
+        for _, error in self._failures:
+            for label, text in words.words(error):
+                for part in fold(text, max(20, width - 12)):
+                    said.append(
+                        (span(fit(label, 7), Role.LABEL), span(part, Role.BAD if label == "what" else Role.PLAIN))
+                    )
+                    label = ""
+            said.append(())
+        said.append((span("q quits; `orlop demo` opens a sample store", Role.FAINT),))
+        return said
+
+    # --- what the gateway tells
+
+    def store_opened(self, message: messages.StoreOpened) -> None:
+        store = OpenStore.opened(message.index, message.path, message.snapshot)
+        store.unfinished = message.unfinished
+        self.stores.append(store)
+        if self._unlock_all:
+            self.gateway.probe(store.index, offline=True)
+        self._check(store)
+        if store is self.store:
+            self._enter_store()
+        else:
+            self.draw()
+        if message.unfinished is not None:
+            self._offer_finish(store, message.unfinished)
+
+    def open_failed(self, message: messages.OpenFailed) -> None:
+        self._failures.append((message.path, message.error))
+        self._log_error(message.error)
+        self.draw()
+
+    def all_opened(self, message: messages.AllOpened) -> None:
+        self._opening = False
+        if self.stores:
+            for _, error in self._failures:
+                self.show_error(error)
+        if self.stores and not self._remark:
+            self.say("? keys, ! unlock, q quit", Role.PLAIN)
+        self.draw()
+
+    def store_changed(self, message: messages.StoreChanged) -> None:
+        store = self.stores[message.index]
+        store.update(message.delta.snapshot)
+        if store.snapshot.engine is EngineState.RUNNING and store.unlocked:
+            store.unlocked = False
+            self.say("the engine was started: writing is locked again")
+        if message.delta:
+            self._check(store)
+            self._tell_dialog(store)
+        if store is not self.store:
+            return
+        if message.delta and not self._changing:
+            delta = message.delta
+            counted = ((delta.added, "added"), (delta.removed, "gone"), (delta.changed, "changed"))
+            self.say("on disk: " + ", ".join(f"{len(keys)} {word}" for keys, word in counted if keys), Role.PLAIN)
+        self.table.tell_again()
+        self.draw()
+
+    def _tell_dialog(self, store: OpenStore) -> None:
+        for screen in self.app.screen_stack:
+            if isinstance(screen, PlanDialog) and screen.store is store and not self._changing:
+                screen.store_changed()
+
+    def live_state(self, message: messages.LiveState) -> None:
+        self.stores[message.index].live = message.text
+        self.draw_lines()
+
+    def detail_ready(self, message: messages.DetailReady) -> None:
+        answered, self._asked = (message.index, message.key), None
+        store, row = self.store, self.row
+        if store is None or row is None or answered != (store.index, row.key):
+            self._ask_detail()
+            return
+        self._shown = Shown(
+            row=message.detail.row or row,
+            now=store.snapshot.seen_at,
+            detail=message.detail,
+            mappings=message.mappings,
+            remotes=message.remotes,
+        )
+        self.draw_panes(keep=True)
+
+    def findings_ready(self, message: messages.Findings) -> None:
+        store = self.stores[message.index]
+        store.checking = False
+        store.learn(message.findings)
+        self.draw()
+
+    def plan_ready(self, message: messages.PlanReady) -> None:
+        store, plan = self.stores[message.index], message.plan
+        self._remark = ()
+        self.draw_lines()
+        if isinstance(plan, Refusal):
+            self._show_refusal(plan)
+            return
+        top = self.app.screen
+        if isinstance(top, PlanDialog) and top.store is store:
+            top.planned_again(plan)
+        elif top is self:
+            dialog = PlanDialog(store, self, plan, left_out=self._left_out)
+            self.app.push_screen(dialog, lambda chosen: self._apply(store, dialog.plan) if chosen else None)
+
+    def writable(self, message: messages.Writable) -> None:
+        store = self.stores[message.index]
+        store.unlocked, store.offline = True, message.offline
+        self.say(f"writing is unlocked: {message.by}")
+        self.draw()
+        self._dialogs_look_again()
+
+    def applied(self, message: messages.Applied) -> None:
+        store = self.stores[message.index]
+        self._changing = ""
+        store.listing.unmark(self._acted_on)
+        self._acted_on = ()
+        store.unfinished = None
+        text = message.receipt.action
+        if message.action == "apply":
+            text += "; z undoes it"
+        elif message.action == "undo":
+            text = f"undone: {text}"
+        elif message.action == "purge":
+            text = f"{words.size(message.receipt.bytes_freed)} freed"
+        self.app_say(text)
+        self.note(text, *message.receipt.remarks)
+        self._remark = ()
+        self._ask_journal()
+        self._check(store)
+        self.table.tell_again()
+        self.draw()
+
+    def journal_ready(self, message: messages.JournalReady) -> None:
+        store, wanted = self.stores[message.index], self._journal_for
+        self._journal_for = ""
+        store.quarantine = sum(change.bytes for change in message.changes)
+        store.changes = len(message.changes)
+        self.draw()
+        if wanted == "undo":
+            self._offer_undo(store, message.changes)
+        elif wanted == "journal":
+            self.app.push_screen(JournalDialog(store, message.changes), lambda wish: self._grant(store, wish))
+
+    def copied(self, message: messages.Copied) -> None:
+        self.say(f"{message.what} sent to the clipboard through {message.how}", Role.GOOD)
+
+    def plan_saved(self, message: messages.PlanSaved) -> None:
+        self.app_say(f"the plan is in {message.path}")
+        self.note(f"the plan is in {message.path}")
+
+    def working(self, message: messages.Working) -> None:
+        if not message.what:
+            self._job = ()
+        else:
+            share = f" {100 * message.done // message.total}%" if message.total else ""
+            of = f"  {message.done}/{message.total}" if message.total and self.size.width >= 120 else ""
+            self._job = (span(f"{self._changing or message.what}{share}{of}"),)
+        if self.is_mounted:
+            self.query_one("#status", Bar).show(*self._status())
+
+    def failed(self, message: messages.Failed) -> None:
+        error, action = message.error, message.action
+        if action == "detail":
+            self._detail_failed(error)
+            return
+        self._log_error(error)
+        if action in ("apply", "undo", "finish", "purge"):
+            self._changing, self._acted_on = "", ()
+            self._ask_journal()
+        if action == "journal":
+            self._journal_for, wanted = "", self._journal_for
+            if not wanted:
+                return
+        store = self.stores[message.index] if message.index is not None else None
+        if action == "check" and store is not None:
+            store.checking, store.findings_problem = False, f"could not be checked: {error}"
+            self.draw_panes(keep=True)
+        elif isinstance(error, Cancelled):
+            self.say(f"{action}: {error.what}")
+        elif isinstance(error, NeedsStatement) and action == "unlock" and store is not None:
+            self._ask_statement(store, error)
+        else:
+            self._remark = ()
+            self.draw_lines()
+            self.show_error(error)
+
+    def _detail_failed(self, error: OrlopError) -> None:
+        self._asked = None
+        row = self.row
+        if row is not None:
+            self._shown = Shown(row=row, now=self._shown.now, problem=str(error))
+        self.draw_panes()
+
+    # --- asking the gateway
+
+    def _enter_store(self) -> None:
+        self._bad_filter = ""
+        entry = self.query_one("#filter", Input)
+        with self.prevent(Input.Changed):
+            entry.value = self.store.listing.filter.text if self.store else ""
+        self.table.tell_again()
+        self._ask_journal()
+        self.draw()
+
+    def _ask_journal(self, wanted: str = "") -> None:
+        if self.store is not None and (wanted or not self._journal_for):
+            self._journal_for = wanted
+            self.gateway.journal(self.store.index)
+
+    def _check(self, store: OpenStore, *, asked: bool = False) -> None:
+        if asked or len(store.snapshot.rows) <= CHECKED_UNASKED:
+            store.checking = True
+            self.gateway.check(store.index)
+
+    def _ask_detail(self) -> None:
+        """Ask for the row under the cursor, once what was asked before is answered."""
+        store, row = self.store, self.row
+        if self._asked is not None or store is None or row is None:
+            return
+        self._asked = (store.index, row.key)
+        self.gateway.detail(store.index, row.key)
+
+    def on_store_table_moved(self, message: StoreTable.Moved) -> None:
+        message.stop()
+        row, store = self.row, self.store
+        if row is None or store is None:
+            self._shown = Shown(row=None, now=0)
+            self.draw_panes()
+        elif self._shown.row is None or self._shown.row.key != row.key:
+            self._shown = Shown(row=row, now=store.snapshot.seen_at)
+            self.draw_panes()
+        if self._asked is not None and store is not None and self._asked[0] != store.index:
+            self._asked = None
+        self._ask_detail()
+        self.draw_lines()
+
+    # --- saying things
+
+    def say(self, text: str, role: Role = Role.WARN) -> None:
+        """One line in place of the status, until the next key."""
+        self._remark = (span(text, role),)
+        if self.is_mounted:
+            self.draw_lines()
+
+    def app_say(self, text: str) -> None:
+        """A toast, for a success."""
+        from orlop.text import visible
+
+        self.app.notify(visible(text), markup=False, timeout=4)
+
+    def note(self, *texts: str) -> None:
+        """Write into the log."""
+        at = time.strftime("%H:%M:%S")
+        for text in texts:
+            self._log.append(line(span(f"{at}  ", Role.FAINT), span(text)))
+            at = " " * len(at)
+
+    def _log_error(self, error: OrlopError) -> None:
+        self.note(*(f"{label}: {text}" for label, text in words.words(error)))
+
+    def show_error(self, error: OrlopError) -> None:
+        """An error stays on the screen until it is closed, and in the log after that."""
+        parts = words.words(error)
+        lines = [line(span(fit(label, 7), Role.LABEL), span(text)) for label, text in parts]
+        copy = "\n".join(f"{label}: {text}" for label, text in parts)
+        self.app.push_screen(Notice("It was not done", lines, copy=copy, host=self))
+
+    def _show_refusal(self, refusal: Refusal) -> None:
+        lines = [line(span(fit("what", 7), Role.LABEL), span(refusal.action))]
+        for reason in refusal.reasons:
+            lines.append(line(span(fit("why", 7), Role.LABEL), span(reason)))
+        if refusal.do:
+            lines.append(line(span(fit("do", 7), Role.LABEL), span(refusal.do)))
+        self.note(f"refused: {refusal.action}", *refusal.reasons)
+        copy = "\n".join([refusal.action, *refusal.reasons, refusal.do])
+        self.app.push_screen(Notice("The store refuses this", lines, copy=copy, host=self))
+
+    def _dialogs_look_again(self) -> None:
+        for screen in self.app.screen_stack:
+            if isinstance(screen, Change):
+                screen.store_altered()
+
+    # --- why something can not be done now
+
+    def why_not(self, action: str) -> str:
+        """The reason in one line; empty where it can be done."""
+        action = action.partition("(")[0]
+        if action in _ALWAYS:
+            return ""
+        if self.store is None:
+            return "no store is open"
+        if action in _WRITES and self._changing:
+            return f"wait: {self._changing}"
+        listing = self.store.listing
+        if action in ("delete", "untag") and not listing.targets().keys:
+            left_out = listing.targets().left_out
+            return f"all {left_out} marked rows are hidden: m shows them" if left_out else "no row is under the cursor"
+        if action in ("tag", "copy", "mark", "range") and listing.row is None:
+            return "no row is under the cursor"
+        if action == "tag" and listing.targets().marked:
+            return "a name leads to one image only: \\ takes the marks away"
+        if action == "untag" and not self._names():
+            return "there is no name to take away"
+        if action == "unmap" and self._mapping() is None:
+            return "u works on a line of 2 Digests: 2, Tab"
+        return ""
+
+    def _stopped_by(self, action: str) -> bool:
+        reason = self.why_not(action)
+        if reason:
+            self.say(reason)
+        return bool(reason)
+
+    def _names(self) -> tuple[str, ...]:
+        listing = self.store.listing if self.store is not None else None
+        return tuple(key.name for key in listing.targets().keys if key.name is not None) if listing is not None else ()
+
+    def _mapping(self) -> ToMapping | None:
+        current = self.panes.current if self.panes.has_focus else None
+        return current.target if current is not None and isinstance(current.target, ToMapping) else None
+
+    # --- keys: the list
+
+    def on_key(self, event: events.Key) -> None:
+        if self._remark and not self._changing:
+            self._remark = ()
+            self.draw_lines()
+
+    def on_key_line_clicked(self, message: KeyLine.Clicked) -> None:
+        message.stop()
+        self._remark = ()
+        self.call_later(self.run_action, message.action)
+
+    def on_descendant_focus(self) -> None:
+        self.draw_lines()
+        self.table.refresh()
+
+    def on_descendant_blur(self) -> None:
+        self.panes.refresh()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.call_after_refresh(self.draw)
+
+    def _listing_changed(self) -> None:
+        self.query_one(TableHead).refresh()
+        self.table.sync()
+        self.draw_lines()
+
+    def action_mark(self) -> None:
+        if not self._stopped_by("mark") and self.store is not None:
+            self.store.listing.toggle_mark()
+            self._listing_changed()
+
+    def action_range(self) -> None:
+        if self._stopped_by("range") or self.store is None:
+            return
+        listing = self.store.listing
+        if listing.anchor is None:
+            listing.start_range()
+        else:
+            listing.end_range()
+        self._listing_changed()
+
+    def action_mark_all(self) -> None:
+        if not self._stopped_by("mark_all") and self.store is not None:
+            self.store.listing.mark_all_shown()
+            self._listing_changed()
+
+    def action_clear_marks(self) -> None:
+        if not self._stopped_by("clear_marks") and self.store is not None:
+            self.store.listing.clear_marks()
+            self._listing_changed()
+
+    def action_marked_only(self) -> None:
+        if self._stopped_by("marked_only") or self.store is None:
+            return
+        listing = self.store.listing
+        if not listing.marks and not listing.only_marked:
+            self.say("nothing is marked: space marks")
+            return
+        listing.show_only(marked=not listing.only_marked)
+        self._listing_changed()
+
+    def action_problems_only(self) -> None:
+        if not self._stopped_by("problems_only") and self.store is not None:
+            self.store.listing.show_only(problems=not self.store.listing.only_problems)
+            self._listing_changed()
+
+    def action_reverse(self) -> None:
+        if not self._stopped_by("reverse") and self.store is not None:
+            self.store.listing.reverse()
+            self._listing_changed()
+
+    def action_sort(self) -> None:
+        if self._stopped_by("sort"):
+            return
+        choices = [Choice(letter, column, column) for column, letter in _SORT_LETTERS.items()]
+        self.app.push_screen(Menu("Sort by", choices), lambda chosen: self._sort(chosen))
+
+    def _sort(self, chosen: object) -> None:
+        if isinstance(chosen, Column) and self.store is not None:
+            self.store.listing.sort_by(chosen)
+            self._listing_changed()
+
+    def on_table_head_clicked(self, message: TableHead.Clicked) -> None:
+        message.stop()
+        self._sort(message.column)
+
+    def on_store_table_opened(self, message: StoreTable.Opened) -> None:
+        message.stop()
+        self.action_follow()
+
+    # --- keys: filter and jumps
+
+    def action_filter(self) -> None:
+        if self._stopped_by("filter"):
+            return
+        entry = self.query_one("#filter", Input)
+        entry.display = True
+        entry.focus()
+
+    def on_input_changed(self, message: Input.Changed) -> None:
+        message.stop()
+        store = self.store
+        if store is None:
+            return
+        try:
+            store.listing.set_filter(parse(message.value, now=store.snapshot.seen_at))
+            self._bad_filter = ""
+        except BadFilter as error:
+            self._bad_filter = str(error)
+        self._listing_changed()
+
+    def on_input_submitted(self, message: Input.Submitted) -> None:
+        message.stop()
+        self.action_leave_filter()
+
+    def action_leave_filter(self) -> None:
+        self.table.focus()
+        entry = self.query_one("#filter", Input)
+        entry.display = bool(entry.value)
+
+    def _drop_filter(self) -> None:
+        entry = self.query_one("#filter", Input)
+        entry.value = ""
+        entry.display = False
+        self.table.focus()
+
+    def action_go_to(self) -> None:
+        if not self._stopped_by("go_to"):
+            ask = Ask("Go to", "row number, id, digest or name")
+            self.app.push_screen(ask, lambda text: self._go_to(text) if text else None)
+
+    def _go_to(self, text: str) -> None:
+        store = self.store
+        if store is None:
+            return
+        listing = store.listing
+        if text.isdecimal() and 1 <= int(text) <= len(listing):
+            listing.move_to(int(text) - 1)
+            self._listing_changed()
+            return
+        start = text if text.startswith("sha256:") else f"sha256:{text}"
+        for row in listing.shown:
+            name = row.key.name or ""
+            if row.key.id.startswith(start) or name == text or name.endswith("@" + text):
+                listing.jump(row.key)
+                self._listing_changed()
+                return
+        self.say(f"no row shown answers to {text}")
+
+    def _jump(self, key: Key) -> bool:
+        """Put the cursor on a row, taking away what hides it."""
+        store = self.store
+        if store is None:
+            return False
+        if store.listing.position_of(key) is None:
+            store.listing.show_only(marked=False, problems=False)
+            self._drop_filter()
+            store.listing.set_filter(parse("", now=0))
+        found = store.listing.jump(key)
+        self._listing_changed()
+        return found
+
+    # --- keys: panes
+
+    def action_pane(self, number: int) -> None:
+        self.pane = Pane(number)
+        if self.view < 0 or not self.query_one("#side").display:
+            self._set_view(1)
+        store = self.store
+        if self.pane is Pane.PROBLEMS and store is not None and store.findings is None and not store.checking:
+            self._check(store, asked=True)
+        self.draw_panes()
+        if self.is_stacked:
+            place = place_of(self.pane, self.panes.lines)
+            self.panes.go_below(place)
+        self.draw_lines()
+
+    def action_next_pane(self, step: int) -> None:
+        self.action_pane((int(self.pane) - 1 + step) % len(Pane) + 1)
+
+    def action_all_problems(self) -> None:
+        self._whole_store = not self._whole_store
+        self.action_pane(Pane.PROBLEMS)
+
+    def _set_view(self, view: int) -> None:
+        self.view = max(-1, min(1, view))
+        self.set_class(self.view < 0, "list-only")
+        self.set_class(self.view > 0, "panes-only")
+        (self.panes if self.view > 0 else self.table).focus()
+        self.call_after_refresh(self.draw)
+
+    def action_zoom(self, step: int) -> None:
+        self._set_view(self.view + step)
+
+    def action_to_list(self) -> None:
+        if self.view > 0:
+            self._set_view(0)
+        self.table.focus()
+
+    def action_follow(self) -> None:
+        if self.query_one("#rail").has_focus:
+            self.query_one("#rail", LinesView).pick()
+        elif self.panes.has_focus and self.panes.pick():
+            return
+        elif self.store is not None:
+            self._set_view(1)
+
+    def on_lines_view_picked(self, message: LinesView.Picked) -> None:
+        message.stop()
+        match message.target:
+            case OpenStore() as store:
+                self._switch(store.index)
+            case ToImage(id=identity):
+                self._follow_image(identity)
+            case ToMapping(mapping=mapping):
+                self.say(f"u removes the mapping of {words.short(mapping.digest)}; c copies the digest", Role.PLAIN)
+            case ToFinding(finding=finding):
+                key = None if self.store is None else self.store.row_of(finding)
+                if key is None or not self._jump(key):
+                    self.say("this finding is about no image")
+
+    def _follow_image(self, identity: str) -> None:
+        store = self.store
+        row = next((r for r in store.snapshot.rows if r.key.id == identity), None) if store is not None else None
+        if row is None or not self._jump(row.key):
+            self.say("that image is not in this store")
+
+    def on_lines_view_moved(self, message: LinesView.Moved) -> None:
+        message.stop()
+        self.draw_lines()
+
+    def action_back(self) -> None:
+        """Esc takes one thing back: zoom, filter, range, narrowed views, marks."""
+        store, entry = self.store, self.query_one("#filter", Input)
+        if self.view > 0:
+            self._set_view(0)
+        elif entry.has_focus or entry.value:
+            self._drop_filter()
+        elif not self.table.has_focus:
+            self.table.focus()
+        elif store is not None and store.listing.anchor is not None:
+            store.listing.end_range()
+        elif store is not None and store.listing.is_narrowed:
+            store.listing.show_only(marked=False, problems=False)
+        elif store is not None:
+            store.listing.clear_marks()
+        if store is not None:
+            self._listing_changed()
+
+    # --- keys: stores
+
+    def action_stores(self) -> None:
+        if len(self.stores) < 2:
+            self.say("one store is open; `orlop PATH PATH` opens several")
+            return
+        letters = "123456789abcdefghilmnopqrstuvwxyz"
+        choices = [
+            Choice(letters[store.index % len(letters)], store.label, store.index, note=store.snapshot.identity.path)
+            for store in self.stores
+        ]
+        self.app.push_screen(Menu("Stores", choices), lambda chosen: self._switch(chosen))
+
+    def _switch(self, index: object) -> None:
+        if isinstance(index, int) and index != self.current and index < len(self.stores):
+            self.current = index
+            self._enter_store()
+
+    def action_info(self) -> None:
+        store = self.store
+        if store is None:
+            self.say("no store is open")
+            return
+        snapshot = store.snapshot
+        facts = [
+            ("Store", store.label),
+            ("Path", snapshot.identity.path),
+            ("Images", f"{snapshot.images} in {words.count(len(snapshot.rows), 'row')}"),
+            ("Layers", f"{words.both_sizes(snapshot.total_size)} by their records, each once"),
+            ("Engine", f"{words.ENGINE_WORDS[snapshot.engine]}: {snapshot.engine_text}"),
+            ("Writing", "unlocked" if store.unlocked else "locked"),
+            ("Live", store.live or "not watched"),
+            ("Seen", words.moment(snapshot.seen_at)),
+        ]
+        lines = [line(span(fit(label, 9), Role.LABEL), span(text)) for label, text in facts]
+        for note in snapshot.notes:
+            text = f"{note.text} ({note.path})" if note.path else note.text
+            lines.append(line(span(fit("Note", 9), Role.LABEL), span(text, Role.WARN)))
+        copy = "\n".join(f"{label}: {text}" for label, text in facts)
+        self.app.push_screen(Notice("This store", lines, copy=copy, host=self))
+
+    def action_rescan(self) -> None:
+        if not self._stopped_by("rescan") and self.store is not None:
+            self.say("reading everything again", Role.PLAIN)
+            self.gateway.rescan(self.store.index)
+
+    # --- keys: changes
+
+    def _plan(self, intent: Intent, keys: tuple[Key, ...] = (), left_out: int = 0) -> None:
+        if self.store is None:
+            return
+        self._acted_on, self._left_out = keys, left_out
+        self.say("planning …", Role.PLAIN)
+        self.gateway.plan(self.store.index, intent)
+
+    def action_delete(self) -> None:
+        if self._stopped_by("delete") or self.store is None:
+            return
+        targets = self.store.listing.targets()
+        self._plan(Remove(keys=targets.keys), targets.keys, targets.left_out)
+
+    def action_untag(self) -> None:
+        if self._stopped_by("untag") or self.store is None:
+            return
+        targets = self.store.listing.targets()
+        self._plan(Untag(names=self._names()), targets.keys, targets.left_out)
+
+    def action_tag(self) -> None:
+        row, store = self.row, self.store
+        if self._stopped_by("tag") or row is None or store is None:
+            return
+        self.app.push_screen(
+            TagDialog(store, row), lambda name: self._plan(Tag(image=row.key.id, name=name)) if name else None
+        )
+
+    def action_unmap(self) -> None:
+        if self._stopped_by("unmap"):
+            return
+        chosen = self._mapping()
+        if chosen is not None:
+            mapping = chosen.mapping
+            self._plan(Unmap(mappings=((mapping.diff_id, mapping.digest, mapping.source),)))
+
+    def _apply(self, store: OpenStore, plan: Plan) -> None:
+        self._changing = plan.action
+        self.say(f"{plan.action} …", Role.PLAIN)
+        self.gateway.apply(store.index, plan, offline=store.offline)
+
+    def action_undo(self) -> None:
+        if not self._stopped_by("undo"):
+            self._ask_journal("undo")
+
+    def _offer_undo(self, store: OpenStore, changes: Sequence[messages.PastChange]) -> None:
+        unfinished = next((change for change in changes if change.state == "unfinished"), None)
+        last = next((change for change in reversed(changes) if change.state == "done"), None)
+        if unfinished is not None:
+            self._offer_finish(store, unfinished)
+        elif last is None:
+            self.say("there is nothing to undo")
+        else:
+            self._confirm_undo(store, last)
+
+    def _confirm_undo(self, store: OpenStore, change: messages.PastChange) -> None:
+        self.app.push_screen(
+            UndoDialog(store, self, change), lambda chosen: self._undo(store, change) if chosen else None
+        )
+
+    def _undo(self, store: OpenStore, change: messages.PastChange) -> None:
+        self._changing = f"undo of {change.action}"
+        self.say(f"{self._changing} …", Role.PLAIN)
+        self.gateway.undo(store.index, change.id, offline=store.offline)
+
+    def _offer_finish(self, store: OpenStore, change: messages.PastChange) -> None:
+        def answered(chosen: str | None) -> None:
+            if chosen == "undo":
+                self._undo(store, change)
+            elif chosen == "finish":
+                self._changing = f"completing {change.action}"
+                self.say(f"{self._changing} …", Role.PLAIN)
+                self.gateway.finish(store.index, offline=store.offline)
+
+        self.app.push_screen(UnfinishedDialog(store, self, change), answered)
+
+    def action_journal(self) -> None:
+        if not self._stopped_by("journal"):
+            self._ask_journal("journal")
+
+    def _grant(self, store: OpenStore, wish: Wish | None) -> None:
+        if wish is None:
+            return
+        if self._changing:
+            self.say(f"wait: {self._changing}")
+        elif wish.what == "undo":
+            self._confirm_undo(store, wish.changes[0])
+        elif wish.what == "finish":
+            self._offer_finish(store, wish.changes[0])
+        else:
+            self.app.push_screen(
+                PurgeDialog(store, self, wish.changes), lambda chosen: self._purge(store, wish) if chosen else None
+            )
+
+    def _purge(self, store: OpenStore, wish: Wish) -> None:
+        self._changing = "emptying the quarantine"
+        self.say(f"{self._changing} …", Role.PLAIN)
+        self.gateway.purge(store.index, tuple(change.id for change in wish.changes), offline=store.offline)
+
+    # --- what dialogs ask of the browser
+
+    def action_lock(self) -> None:
+        if not self._stopped_by("lock"):
+            self.lock_or_unlock()
+
+    def lock_or_unlock(self) -> None:
+        store = self.store
+        if store is None:
+            return
+        if store.unlocked:
+            store.unlocked = store.offline = False
+            self.say("writing is locked")
+            self.draw()
+            self._dialogs_look_again()
+            return
+        self.say("asking for the store's lock …", Role.PLAIN)
+        self.gateway.probe(store.index, offline=False)
+
+    def _ask_statement(self, store: OpenStore, error: OrlopError) -> None:
+        lines = [line(span(text)) for _, text in words.words(error)]
+        lines += [BLANK, line("If no engine works on this store, and none will until the change is done,")]
+        lines += [line("state it by typing the word: offline")]
+        ask = Ask("Nothing proves that the engine is stopped", "offline", lines, word="offline")
+        self.app.push_screen(ask, lambda text: self.gateway.probe(store.index, offline=True) if text else None)
+
+    def plan_again(self, intent: Intent) -> None:
+        if self.store is not None:
+            self.gateway.plan(self.store.index, intent)
+
+    def save_plan(self, plan: Plan, path: str) -> None:
+        self.gateway.save_plan(plan, path)
+
+    def offer_copy(self, what: str, text: str) -> None:
+        self.gateway.copy(what, text)
+
+    # --- keys: copy, help, log, end
+
+    def action_copy(self) -> None:
+        row, store = self.row, self.store
+        if self._stopped_by("copy") or row is None or store is None:
+            return
+        texts = list(self._copies(store, row))
+        choices = [Choice(letter, what, (what, text), note=text) for letter, what, text in texts]
+        self.app.push_screen(Menu("Copy", choices), self._copy)
+
+    def _copies(self, store: OpenStore, row: Row) -> Iterable[tuple[str, str, str]]:
+        current = self.panes.current if self.panes.has_focus else None
+        if current is not None and current.copy:
+            yield "l", "this line", current.copy
+        if row.key.name is not None:
+            yield "n", "name", row.key.name
+        yield "i", "id", row.key.id
+        detail = self._shown.detail
+        if detail is not None and detail.key == row.key:
+            for letter, name in zip("dab", (n for n in detail.names if "@" in n), strict=False):
+                yield letter, "digest", name
+            yield "p", "path", os.path.join(store.snapshot.identity.path, detail.config_path)
+        yield "c", "command", words.shell(["orlop", "show", store.path, row.key.name or row.key.id])
+
+    def _copy(self, chosen: object) -> None:
+        if isinstance(chosen, tuple):
+            what, text = chosen
+            self.gateway.copy(str(what), str(text))
+
+    def action_log(self) -> None:
+        lines = list(self._log) or [line(span("nothing happened yet", Role.FAINT))]
+        self.app.push_screen(Notice("What happened so far", lines))
+
+    def action_help(self) -> None:
+        self.app.push_screen(Notice("Keys", list(self._help())))
+
+    def _help(self) -> Iterable[Line]:
+        """Every key that does something here, from the live bindings."""
+        groups: dict[str, dict[str, tuple[str, list[str]]]] = {}
+        for active in self.active_bindings.values():
+            group = _GROUPS.get(type(active.node).__name__, "Everywhere")
+            action = active.binding.action
+            _, keys = groups.setdefault(group, {}).setdefault(action, (active.binding.description, []))
+            keys.append(self.app.get_key_display(active.binding))
+        for group, actions in groups.items():
+            yield line(span(group, Role.HEADING))
+            for action, (description, keys) in actions.items():
+                reason = self.why_not(action.removeprefix("app."))
+                yield line(
+                    span(fit(" ".join(dict.fromkeys(keys)), 20), Role.KEY),
+                    span(
+                        description + (f"  (not now: {reason})" if reason else ""), Role.FAINT if reason else Role.PLAIN
+                    ),
+                )
+            yield BLANK
+        yield line(span("Filter", Role.HEADING), "  every word must hold; ! before a word turns it round")
+        for text, about in _FILTER_HELP:
+            yield line(span(fit(text, 20), Role.KEY), span(about))
+        yield BLANK
+        yield line(span("States", Role.HEADING))
+        for word, about in _STATE_HELP:
+            yield line(span(fit(word, 20), Role.KEY), span(about))
+
+    def action_quit(self) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Quit, after a question where something is being changed."""
+        if not self._changing:
+            self.app.exit()
+            return
+        if isinstance(self.app.screen, Confirm):
+            return
+        lines = [line(f"{self._changing} is still going on."), line("Quitting waits until it is done.")]
+        self.app.push_screen(Confirm("Quit?", lines, "quit"), lambda yes: self.app.exit() if yes else None)
+
+    def interrupt(self) -> None:
+        """Ctrl+C: stop the running job, else ask whether to quit."""
+        if self.gateway.stop():
+            self.say("stopping …")
+        elif isinstance(self.app.screen, Confirm):
+            self.app.exit()
+        else:
+            confirm: Callable[[bool | None], None] = lambda yes: self.app.exit() if yes else None  # noqa: E731
+            self.app.push_screen(Confirm("Quit?", [line("Ctrl+C once more, or Q, quits.")], "quit"), confirm)
+
+
+_ALWAYS = frozenset(
+    {"help", "quit", "log", "info", "stores", "back", "pane", "next_pane", "zoom", "to_list", "follow"}
+    | {"all_problems", "focus_next", "focus_previous", "command_palette", "leave_filter", "interrupt"}
+    | {"move", "page", "end", "down", "up"}
+)
+_WRITES = frozenset({"delete", "tag", "untag", "unmap", "undo", "lock"})
+
+_GROUPS = {"StoreTable": "In the list", "LinesView": "In the panes", "Browse": "Everywhere"}
+
+_FILTER_HELP = (
+    ("web", "in the name, or the start of an id"),
+    ("!web", "not web"),
+    ("repo:web tag:1 id:ab", "in one field"),
+    ("state:bad", "state word, or: damaged, untagged, in-use, parent …"),
+    ("size>1G own>100M", "sizes; K M G T are powers of 1000"),
+    ("age>90d", "s, min, h, d, w, y"),
+)
+
+_STATE_HELP = (
+    ("ok", "config hashed, every record is there; contents not hashed"),
+    ("verified", "all bytes were hashed"),
+    ("BAD", "bytes contradict their digest, or do not parse"),
+    ("partial", "something that it needs is not there"),
+    ("unver.", "only listed: nothing behind the name was read"),
+    ("untagged", "no name leads to it; nothing is wrong with it"),
+    ("odd name", "the name does not parse, or holds characters that cannot be shown"),
+    ("busy", "it changed while it was read"),
+    ("OWN", "layers that no other image uses: what deleting it alone frees"),
+    ("SIZE", "all its layers together"),
+)

@@ -1,0 +1,369 @@
+"""Dialogs that come before a change: the plan, the new name, undo, purge, a change that was cut off.
+
+None of them changes anything by itself. Each gives back what the person chose
+with a key of its own, never with the key that opened it and never with Enter.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.widgets import Input
+
+from orlop import reference
+from orlop.errors import Malformed
+from orlop.plan import Plan
+from orlop.records import Row
+from orlop_tui import format as words
+from orlop_tui.messages import PastChange
+from orlop_tui.screens.dialog import Dialog, Host
+from orlop_tui.screens.stores import OpenStore
+from orlop_tui.widgets.keyline import KeyHint
+from orlop_tui.widgets.lines import BLANK, Line, Role, Spans, labelled, line, span
+
+_LOCKED = "writing is locked: ! unlocks it"
+
+
+class Change(Dialog[str]):
+    """A change that is shown and waits for its key; `D` gives back ``apply``."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("D", "apply", "do it", show=False),
+        Binding("exclamation_mark", "lock", "unlock or lock writing", show=False),
+    ]
+
+    leaves = "keep everything"
+    does = "do it"
+    """What `D` does."""
+
+    def __init__(self, store: OpenStore, host: Host) -> None:
+        super().__init__()
+        self.store = store
+        self.host = host
+
+    def hints(self) -> Iterable[KeyHint]:
+        allowed = not self.why_not()
+        yield KeyHint("D", self.does, "apply", allowed)
+        if not self.store.unlocked:
+            yield KeyHint("!", "unlock", "lock")
+
+    def why_not(self) -> str:
+        """Why `D` would do nothing now; empty where it would."""
+        return "" if self.store.unlocked else _LOCKED
+
+    def store_altered(self) -> None:
+        """The store was unlocked or locked."""
+        self._remark = ()
+        self.draw(keep=True)
+
+    def action_lock(self) -> None:
+        self.host.lock_or_unlock()
+
+    def action_apply(self) -> None:
+        if reason := self.why_not():
+            self.remark(reason)
+            return
+        self.consented()
+
+    def consented(self) -> None:
+        """`D` was pressed and may be followed."""
+        self.dismiss("apply")
+
+    def action_leave(self) -> None:
+        if self.is_asking:
+            self.stop_asking()
+        else:
+            self.dismiss(None)
+
+
+class PlanDialog(Change):
+    """A plan whole: what goes, what stays and why, the bytes, what it rests on, its command."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "save", "save the plan as JSON", show=False),
+        Binding("p", "again", "plan again", show=False),
+        Binding("c,y", "copy", "copy the command", show=False),
+    ]
+
+    def __init__(self, store: OpenStore, host: Host, plan: Plan, *, left_out: int = 0) -> None:
+        super().__init__(store, host)
+        self.plan = plan
+        self._left_out = left_out
+        self._seen_at = store.snapshot.seen_at
+        self._changed = False
+        self._saving = False
+
+    does = "apply"
+
+    def heading(self) -> Spans:
+        action = self.plan.action
+        return (span(action[:1].upper() + action[1:], Role.HEADING),)
+
+    def hints(self) -> Iterable[KeyHint]:
+        if self._changed:
+            yield KeyHint("p", "plan again", "again")
+        else:
+            yield from super().hints()
+        yield KeyHint("s", "save plan", "save")
+        yield KeyHint("c", "copy command", "copy")
+
+    def body(self, width: int) -> Sequence[Line]:
+        lines: list[Line] = []
+        for word, text in words.plan_lines(self.plan):
+            lines += labelled(word, text, width)
+        if self._left_out:
+            rows = words.count(self._left_out, "marked row")
+            lines += labelled("Left out", f"{rows} hidden by the filter", width, role=Role.WARN)
+        lines += labelled("Space", words.plan_space(self.plan), width)
+        lines += labelled("Basis", self._basis(), width, role=Role.WARN if self._changed else Role.PLAIN)
+        lines.append(BLANK)
+        for command in self._command().splitlines():
+            lines += labelled("Command", command, width, role=Role.FAINT)
+        return lines
+
+    def _basis(self) -> str:
+        snapshot = self.store.snapshot
+        engine = words.ENGINE_WORDS[snapshot.engine]
+        state = "and CHANGED since: nothing can be applied" if self._changed else "unchanged since"
+        return f"{self.store.label} seen {words.moment(self._seen_at)}, {state}; {engine}"
+
+    def _command(self) -> str:
+        return words.command(self.store.path, self.plan.intent, driver=self.store.snapshot.identity.scope)
+
+    def store_changed(self) -> None:
+        """Somebody changed the store while the plan was being read."""
+        self._changed = True
+        self.stop_asking()
+        self.draw(keep=True)
+        self.remark("the store changed under this plan: p plans again")
+
+    def planned_again(self, plan: Plan) -> None:
+        """Show a newer plan in place of the old one."""
+        same = plan.fingerprint == self.plan.fingerprint
+        self.plan = plan
+        self._changed = False
+        self._seen_at = self.store.snapshot.seen_at
+        self.draw()
+        self.remark("planned again: the same steps" if same else "planned again: the steps differ, read them")
+
+    def why_not(self) -> str:
+        return "the store changed under this plan: p plans again" if self._changed else super().why_not()
+
+    def consented(self) -> None:
+        if not self.plan.weighty:
+            self.dismiss("apply")
+            return
+        self._saving = False
+        number = words.weight(self.plan)
+        self.remark(f"this is a weighty change: type {number} and Enter to apply it")
+        self.ask(f"{number} = the number of images")
+
+    def action_again(self) -> None:
+        if self._changed:
+            self.remark("planning …", Role.FAINT)
+            self.host.plan_again(self.plan.intent)
+
+    def action_copy(self) -> None:
+        self.host.offer_copy("command", self._command())
+
+    def action_save(self) -> None:
+        self._saving = True
+        self.remark("a new file for the plan; `orlop apply` takes it", Role.FAINT)
+        self.ask("file", f"orlop-plan-{self.plan.fingerprint[7:15]}.json")
+
+    def on_input_submitted(self, message: Input.Submitted) -> None:
+        message.stop()
+        text = message.value.strip()
+        if self._saving:
+            if text:
+                self.host.save_plan(self.plan, os.path.expanduser(text))
+                self.stop_asking()
+                self.remark("")
+        elif text == str(words.weight(self.plan)) and not self.why_not():
+            self.dismiss("apply")
+        else:
+            self.remark(self.why_not() or f"that is not {words.weight(self.plan)}; Esc keeps everything")
+
+
+class TagDialog(Dialog[str]):
+    """One name for an image, judged while it is typed; Enter asks for the plan and changes nothing."""
+
+    title_text = "Tag"
+    leaves = "back"
+
+    def __init__(self, store: OpenStore, row: Row) -> None:
+        super().__init__()
+        self.store = store
+        self.row = row
+        self._names = {shown.key.name: shown for shown in store.snapshot.rows if shown.key.name is not None}
+
+    def heading(self) -> Spans:
+        return (span(f"Tag image {words.short(self.row.key.id)}", Role.HEADING),)
+
+    def hints(self) -> Iterable[KeyHint]:
+        return [KeyHint("Enter", "show the plan", "go")]
+
+    def draw(self, *, keep: bool = False) -> None:
+        self.leaves = "back"
+        super().draw(keep=keep)
+
+    def body(self, width: int) -> Sequence[Line]:
+        lines = list(labelled("Image", self.row.key.id, width))
+        own = [name for name, row in self._names.items() if row.key.id == self.row.key.id]
+        lines += labelled("Names", ", ".join(own) or words.NO_NAME, width)
+        lines += labelled("New name", "repository[:tag]; without a tag it is latest", width, role=Role.FAINT)
+        return lines
+
+    def begin(self) -> None:
+        self.ask("name:tag")
+
+    def on_input_changed(self, message: Input.Changed) -> None:
+        message.stop()
+        self._judge(message.value.strip())
+
+    def _judge(self, text: str) -> str | None:
+        """Say what the name would do; the whole name where it would do something."""
+        if not text:
+            self.remark("")
+            return None
+        try:
+            name = reference.with_default_tag(reference.parse(text)).familiar
+        except Malformed as error:
+            self.remark(error.why)
+            return None
+        there = self._names.get(name)
+        if there is None:
+            self.remark(f"{name} is new", Role.GOOD)
+        elif there.key.id == self.row.key.id:
+            self.remark(f"{name} is a name of this image already")
+            return None
+        else:
+            self.remark(f"moves {name} from {words.short(there.key.id)} to {words.short(self.row.key.id)}; z undoes")
+        return name
+
+    def on_input_submitted(self, message: Input.Submitted) -> None:
+        message.stop()
+        self.action_go()
+
+    def action_go(self) -> None:
+        if not self._painted:
+            return
+        name = self._judge(self.query_one("#typed", Input).value.strip())
+        if name is not None:
+            self.dismiss(name)
+
+
+class UndoDialog(Change):
+    """What an undo would take back."""
+
+    does = "undo it"
+
+    def __init__(self, store: OpenStore, host: Host, change: PastChange) -> None:
+        super().__init__(store, host)
+        self.change = change
+
+    def heading(self) -> Spans:
+        return (span(f"Undo: {self.change.action}", Role.HEADING),)
+
+    def body(self, width: int) -> Sequence[Line]:
+        lines = list(described(self.change, width))
+        lines.append(BLANK)
+        command = words.shell(["orlop", "undo", self.store.path, self.change.id])
+        lines += labelled("Command", command, width, role=Role.FAINT)
+        return lines
+
+
+class PurgeDialog(Change):
+    """What emptying the quarantine frees and makes final; the word must be typed."""
+
+    does = "empty it for good"
+
+    def __init__(self, store: OpenStore, host: Host, changes: Sequence[PastChange]) -> None:
+        super().__init__(store, host)
+        self.changes = changes
+
+    def heading(self) -> Spans:
+        total = words.size(sum(change.bytes for change in self.changes))
+        return (span(f"Empty the quarantine of {words.count(len(self.changes), 'change')}: {total}", Role.HEADING),)
+
+    def body(self, width: int) -> Sequence[Line]:
+        lines = [line(span("These can not be undone afterwards:", Role.WARN))]
+        for change in self.changes:
+            lines += labelled(words.size(change.bytes), change.action, width, margin=10)
+        lines.append(BLANK)
+        command = words.shell(["orlop", "purge", self.store.path, *(change.id for change in self.changes)])
+        lines += labelled("Command", command, width, role=Role.FAINT)
+        return lines
+
+    def consented(self) -> None:
+        self.remark("type purge and Enter")
+        self.ask("purge")
+
+    def on_input_submitted(self, message: Input.Submitted) -> None:
+        message.stop()
+        if message.value.strip() == "purge" and not self.why_not():
+            self.dismiss("apply")
+        else:
+            self.remark(self.why_not() or "that is not purge; Esc keeps everything")
+
+
+class UnfinishedDialog(Change):
+    """A change that was cut off: it is completed, taken back, or left for later."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("F", "finish", "complete it", show=False),
+        Binding("U", "undo", "take it back", show=False),
+    ]
+    leaves = "leave it"
+
+    def __init__(self, store: OpenStore, host: Host, change: PastChange) -> None:
+        super().__init__(store, host)
+        self.change = change
+
+    def heading(self) -> Spans:
+        return (span("A change was cut off before its end", Role.HEADING),)
+
+    def hints(self) -> Iterable[KeyHint]:
+        allowed = not self.why_not()
+        yield KeyHint("F", "complete it", "finish", allowed)
+        yield KeyHint("U", "take it back", "undo", allowed)
+        if not self.store.unlocked:
+            yield KeyHint("!", "unlock", "lock")
+
+    def body(self, width: int) -> Sequence[Line]:
+        lines = list(described(self.change, width))
+        lines.append(BLANK)
+        lines += labelled("Left", "nothing is lost: every object is old or new", width)
+        lines += labelled("", "until then no other change of this store is possible", width)
+        command = words.shell(["orlop", "apply", self.store.path, "--finish"])
+        lines += labelled("Command", command, width, role=Role.FAINT)
+        return lines
+
+    def consented(self) -> None:
+        self.remark("F completes it, U takes it back")
+
+    def action_finish(self) -> None:
+        self._choose("finish")
+
+    def action_undo(self) -> None:
+        self._choose("undo")
+
+    def _choose(self, what: str) -> None:
+        if reason := self.why_not():
+            self.remark(reason)
+        else:
+            self.dismiss(what)
+
+
+def described(change: PastChange, width: int) -> Iterable[Line]:
+    """A change of the journal as lines."""
+    yield from labelled("Change", change.action, width)
+    by = f" by {change.by}" if change.by else ""
+    yield from labelled("When", f"{words.moment(change.at)}{by}", width)
+    yield from labelled("State", change.state, width)
+    yield from labelled("Holds", f"{words.both_sizes(change.bytes)} in quarantine", width)
+    label = "Steps"
+    for text in change.lines:
+        yield from labelled(label, text, width)
+        label = ""

@@ -1,0 +1,105 @@
+"""The journal of a store: what was changed, and what can still be taken back."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar, NamedTuple
+
+from textual.binding import Binding, BindingType
+
+from orlop_tui import format as words
+from orlop_tui.messages import PastChange
+from orlop_tui.screens.changing import described
+from orlop_tui.screens.dialog import Dialog
+from orlop_tui.screens.stores import OpenStore
+from orlop_tui.widgets.keyline import KeyHint
+from orlop_tui.widgets.lines import BLANK, Line, LinesView, Role, Span, fit, line, span
+
+
+class Wish(NamedTuple):
+    """What a person wants done with a change of the journal."""
+
+    what: str
+    """``undo``, ``finish``, ``purge``, ``purge all``"""
+    changes: tuple[PastChange, ...]
+
+
+_ROLES = {"done": Role.PLAIN, "unfinished": Role.WARN, "undone": Role.FAINT, "purged": Role.FAINT}
+
+
+class JournalDialog(Dialog[Wish]):
+    """The changes, newest first; a change under the cursor is spelled out below them."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("u", "undo", "undo this change", show=False),
+        Binding("f", "finish", "complete it", show=False),
+        Binding("e", "purge", "empty its quarantine", show=False),
+        Binding("E", "purge_all", "empty the whole quarantine", show=False),
+        Binding("q", "leave", "close", show=False),
+    ]
+    leaves = "back"
+
+    def __init__(self, store: OpenStore, changes: Sequence[PastChange]) -> None:
+        super().__init__()
+        self.store = store
+        self.changes = tuple(reversed(changes))
+
+    def heading(self) -> tuple[Span, ...]:
+        held = sum(change.bytes for change in self.changes)
+        text = f"Journal of {self.store.label}: {words.count(len(self.changes), 'change')}"
+        return (span(text, Role.HEADING), span(f", {words.size(held)} in quarantine"))
+
+    def hints(self) -> Iterable[KeyHint]:
+        chosen = self._chosen()
+        yield KeyHint("u", "undo", "undo", chosen is not None and chosen.state == "done")
+        yield KeyHint("f", "complete", "finish", chosen is not None and chosen.state == "unfinished")
+        yield KeyHint("e", "empty this", "purge", chosen is not None and chosen.bytes > 0)
+        yield KeyHint("E", "empty all", "purge_all", any(change.bytes for change in self.changes))
+
+    def body(self, width: int) -> Sequence[Line]:
+        if not self.changes:
+            return [line(span("nothing was changed with Orlop in this store yet", Role.FAINT))]
+        lines = [self._line(change, width) for change in self.changes]
+        chosen = self._chosen()
+        if chosen is not None:
+            lines += [BLANK, *described(chosen, width)]
+        return lines
+
+    def _line(self, change: PastChange, width: int) -> Line:
+        head = f"{words.moment(change.at)}  {fit(change.state, 10)}  {fit(words.size(change.bytes), 8, right=True)}  "
+        role = _ROLES.get(change.state, Role.PLAIN)
+        return line(span(head, role), span(change.action, role), target=change)
+
+    def _chosen(self) -> PastChange | None:
+        if not self.is_mounted:
+            return None
+        current = self.query_one("#said", LinesView).current
+        if current is not None and isinstance(current.target, PastChange):
+            return current.target
+        return self.changes[0] if self.changes else None
+
+    def on_lines_view_moved(self, message: LinesView.Moved) -> None:
+        message.stop()
+        self.draw(keep=True)
+
+    def action_undo(self) -> None:
+        self._give("undo", lambda change: change.state == "done", "only a change that is done can be undone")
+
+    def action_finish(self) -> None:
+        self._give("finish", lambda change: change.state == "unfinished", "only a change that was cut off")
+
+    def action_purge(self) -> None:
+        self._give("purge", lambda change: change.bytes > 0, "its quarantine is empty")
+
+    def _give(self, what: str, fits: Callable[[PastChange], bool], otherwise: str) -> None:
+        chosen = self._chosen()
+
+        if chosen is None or not fits(chosen):
+            self.remark(otherwise)
+            return
+        self.dismiss(Wish(what, (chosen,)))
+
+    def action_purge_all(self) -> None:
+        held = tuple(change for change in self.changes if change.bytes)
+        if held:
+            self.dismiss(Wish("purge", held))
+        else:
+            self.remark("the quarantine is empty")

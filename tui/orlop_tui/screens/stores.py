@@ -1,0 +1,131 @@
+"""What the screens keep of one open store."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from orlop.finding import Finding, Severity
+from orlop.records import Condition, EngineState, Key, Row, Snapshot, Trust
+from orlop_tui import format as words
+from orlop_tui.messages import PastChange
+from orlop_tui.widgets.lines import Line, Role, Span, span
+from orlop_tui.widgets.listing import Listing
+from orlop_tui.widgets.panes import affected
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many images are not as they should be."""
+
+    damaged: int
+    incomplete: int
+    unverified: int
+
+    def spans(self) -> list[Span]:
+        """In words, the worst first; nothing where all is well."""
+        return [
+            span(f"{number} {word}", role)
+            for number, word, role in (
+                (self.damaged, "BAD", Role.BAD),
+                (self.incomplete, "partial", Role.BAD),
+                (self.unverified, "unver.", Role.WARN),
+            )
+            if number
+        ]
+
+
+def counts(rows: tuple[Row, ...]) -> Counts:
+    """Each image once, by the worst of its rows."""
+    damaged = {row.key.id for row in rows if row.condition is Condition.DAMAGED}
+    incomplete = {row.key.id for row in rows if row.condition is Condition.INCOMPLETE} - damaged
+    listed = {row.key.id for row in rows if row.trust is Trust.LISTED} - damaged - incomplete
+    return Counts(len(damaged), len(incomplete), len(listed))
+
+
+@dataclass
+class OpenStore:
+    """One store: its newest snapshot, its list, what was found in it, and whether it may be written."""
+
+    index: int
+    path: str
+    snapshot: Snapshot
+    listing: Listing
+    counts: Counts
+    findings: tuple[Finding, ...] | None = None
+    findings_problem: str = ""
+    checking: bool = False
+    live: str = ""
+    unfinished: PastChange | None = None
+    quarantine: int = 0
+    changes: int = 0
+    unlocked: bool = False
+    offline: bool = False
+    """Whether a person stated that no engine works on the store."""
+    _by_image: dict[str, list[Finding]] = field(default_factory=dict)
+    _by_name: dict[str, list[Finding]] = field(default_factory=dict)
+
+    @classmethod
+    def opened(cls, index: int, path: str, snapshot: Snapshot) -> "OpenStore":
+        return cls(index, path, snapshot, Listing(snapshot.rows), counts(snapshot.rows))
+
+    @property
+    def label(self) -> str:
+        return self.snapshot.identity.label
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Take over a newer snapshot."""
+        self.snapshot = snapshot
+        self.counts = counts(snapshot.rows)
+        self.listing.load(snapshot.rows)
+
+    def learn(self, findings: tuple[Finding, ...]) -> None:
+        """Take over what a check found."""
+        self.findings, self.findings_problem = findings, ""
+        self._by_image.clear()
+        self._by_name.clear()
+        for finding in findings:
+            for image in finding.images:
+                self._by_image.setdefault(image, []).append(finding)
+            for name in finding.names:
+                self._by_name.setdefault(name, []).append(finding)
+
+    def findings_of(self, row: Row) -> tuple[Finding, ...] | None:
+        """What was found about a row's image and name; None before a check."""
+        if self.findings is None:
+            return None
+        found = self._by_image.get(row.key.id, []) + self._by_name.get(row.key.name or "", [])
+        return tuple(dict.fromkeys(found))
+
+    def row_of(self, finding: Finding) -> Key | None:
+        """The first row that a finding is about."""
+        return affected(finding, self.snapshot.rows)
+
+    def lock_word(self) -> Span:
+        """Whether a change can be applied now."""
+        if self.snapshot.engine is EngineState.RUNNING:
+            return span("ENGINE RUNNING", Role.WARN)
+        if self.unlocked:
+            return span("UNLOCKED", Role.BAD)
+        return span("READ-ONLY", Role.STRONG)
+
+    def health(self) -> list[Line]:
+        """What is wrong, a line each, for the rail."""
+        lines = [Line((piece,)) for piece in self.counts.spans()]
+        if self.findings is not None:
+            of = Counter(finding.severity for finding in self.findings)
+            lines += [Line((span(f"{of[severity]} {_MEANS[severity]}"),)) for severity in Severity if of[severity]]
+        return lines or [Line((span("nothing found" if self.findings is not None else "not checked yet", Role.FAINT),))]
+
+    def held(self) -> list[Line]:
+        """What the quarantine holds, for the rail."""
+        if not self.quarantine:
+            return [Line((span("empty", Role.FAINT),))]
+        return [Line((span(f"{words.size(self.quarantine)} of {words.count(self.changes, 'change')}"),))]
+
+
+_MEANS = {
+    Severity.BLOCKS: "S1 stops the store",
+    Severity.UNUSABLE: "S2 unusable",
+    Severity.LATENT: "S3 fails later",
+    Severity.SPACE: "S4 space unused",
+    Severity.INFORMATION: "S5 information",
+}
