@@ -39,6 +39,10 @@ def test_an_error_leaves_out_what_it_cannot_answer() -> None:
     assert [label for label, _ in format.words(NotFound("nothing is there"))] == ["what"]
 
 
+def test_each_reason_of_a_refusal_has_its_line() -> None:
+    assert format.words(Refused("no", ["a", "b"])) == [("what", "no"), ("why", "a"), ("", "b")]
+
+
 def test_hostile_bytes_in_an_error_are_spelled_out() -> None:
     texts = "".join(text for _, text in format.words(Refused("x\x1b]52;c;\x07", ["\udcff", "a\nb"], path="\u202egnp")))
 

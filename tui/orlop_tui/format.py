@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from orlop import times
 from orlop.digest import is_digest, is_hex
-from orlop.errors import OrlopError
+from orlop.errors import OrlopError, Refused
 from orlop.finding import Finding, Repair, Severity
 from orlop.plan import Intent, Plan, Reason, Remove, Tag, Unmap, Untag
 from orlop.records import Condition, EngineState, Flag, Row, Trust
@@ -58,10 +58,16 @@ _ASSIGNMENT = re.compile(r"""([A-Za-z_][\w.-]*)=("[^"]*"|'[^']*'|\S+)""")
 def words(error: OrlopError) -> list[tuple[str, str]]:
     """An error as labelled lines, safe for a terminal: ``what``, ``where``, ``why``, ``do``.
 
-    Lines without an answer are left out; ``what`` is always there.
+    Answers that it does not give are left out; ``what`` is always there. Each
+    reason of a refusal has its own line, from the second on with an empty label.
     """
-    answers = (("what", error.what), ("where", error.path), ("why", error.why), ("do", error.do))
-    return [(label, visible(text)) for label, text in answers if text]
+    reasons = error.reasons if isinstance(error, Refused) else (error.why,)
+    lines = [("what", error.what), ("where", error.path), *(("why", reason) for reason in reasons), ("do", error.do)]
+    return [
+        ("" if index and label == lines[index - 1][0] else label, visible(text))
+        for index, (label, text) in enumerate(lines)
+        if text
+    ]
 
 
 def surprise(error: BaseException) -> str:

@@ -1,0 +1,72 @@
+import io
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from orlop.samples import Sample, make
+from orlop_tui.__main__ import main
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What one command answered."""
+
+    code: int
+    out: str
+    err: str
+
+    def objects(self, kind: str | None = None) -> list[dict[str, Any]]:
+        found = [json.loads(line) for line in self.out.splitlines()]
+        return [one for one in found if kind in (None, one["type"])]
+
+
+Orlop: TypeAlias = Callable[..., Ran]
+
+
+@pytest.fixture
+def orlop(capsys: pytest.CaptureFixture[str]) -> Orlop:
+    """Runs a command in this process; nobody sits at its input."""
+
+    def run(*words: str | Path) -> Ran:
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        said = capsys.readouterr()
+        return Ran(code, said.out, said.err)
+
+    return run
+
+
+class Keyboard(io.StringIO):
+    """An input where a person types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def types(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Lets a person answer the next question."""
+    return lambda text: monkeypatch.setattr("sys.stdin", Keyboard(text + "\n"))
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
+    """The sample store, for looking only."""
+    return make(str(tmp_path_factory.mktemp("cli") / "sample"))
+
+
+@pytest.fixture(scope="session")
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> Sample:
+    """The sample store without its faults, for looking only."""
+    return make(str(tmp_path_factory.mktemp("cli") / "healthy"), damage=False)
+
+
+@pytest.fixture
+def own(healthy: Sample, tmp_path: Path) -> Path:
+    """A healthy store of one's own, to change."""
+    return Path(shutil.copytree(healthy.path, tmp_path / "own", symlinks=True))

@@ -1,0 +1,249 @@
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from orlop import __version__
+from orlop.samples import Sample
+from orlop_tui.cli.arguments import COMMANDS
+
+Orlop: TypeAlias = Callable[..., Any]
+
+TOP = Path(__file__).parents[2]
+ENVIRONMENT = os.environ | {"PYTHONPATH": f"{TOP / 'core'}{os.pathsep}{TOP / 'tui'}"}
+COMMAND = [sys.executable, "-m", "orlop_tui"]
+
+FOR_EACH = {
+    "ls": ["STORE"],
+    "show": ["STORE", "postgres:16"],
+    "mappings": ["STORE"],
+    "remotes": ["STORE"],
+    "check": ["STORE"],
+    "explain": ["DK05"],
+    "why": ["STORE", "postgres:16"],
+    "rm": ["STORE", "postgres:16", "--dry-run"],
+    "tag": ["STORE", "postgres:16", "x:1", "--dry-run"],
+    "untag": ["STORE", "postgres:16", "--dry-run"],
+    "unmap": ["STORE", "--stale", "--dry-run"],
+    "apply": ["STORE", "--finish"],
+    "undo": ["STORE", "--dry-run"],
+    "journal": ["STORE"],
+    "purge": ["STORE", "--dry-run"],
+    "demo": ["--check"],
+}
+
+
+def test_no_command_loads_what_only_the_screens_need(sample: Sample) -> None:
+    lines = [[name, *(sample.path if word == "STORE" else word for word in FOR_EACH[name])] for name in COMMANDS]
+    code = (
+        "import contextlib, io, sys\n"
+        "from orlop_tui.__main__ import main\n"
+        f"for words in {lines!r}:\n"
+        "    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):\n"
+        "        code = main(words)\n"
+        "    assert code in (0, 2, 3), (words, code)\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert done.returncode == 0, done.stderr
+    loaded = set(eval(done.stdout))
+    assert not loaded & {"textual", "rich", "watchfiles", "asyncio", "filelock"}
+
+
+def test_every_command_is_in_the_help(orlop: Orlop) -> None:
+    ran = orlop("-h")
+
+    assert ran.code == 0
+    assert set(COMMANDS) <= set(ran.out.split())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(orlop: Orlop, command: str) -> None:
+    ran = orlop(command, "-h")
+
+    assert ran.code == 0
+    assert f"  orlop {command}" in ran.out
+
+
+def test_the_version_is_printed(orlop: Orlop) -> None:
+    assert orlop("--version").out == f"orlop {__version__}\n"
+
+
+@pytest.mark.parametrize("words", [["ls"], ["show", "x"], ["ls", "x", "--nonsense"], ["--nonsense"], ["rm", "x"]])
+def test_wrong_usage_is_exit_code_64(orlop: Orlop, words: list[str]) -> None:
+    ran = orlop(*words)
+
+    assert ran.code == 64
+    assert " -h" in ran.err
+
+
+def test_a_mistyped_command_suggests_the_right_one(orlop: Orlop) -> None:
+    ran = orlop("chekc")
+
+    assert ran.code == 64
+    assert "orlop check" in ran.err
+
+
+def test_a_path_that_is_not_there_is_said_before_the_screens_open(orlop: Orlop, tmp_path: Path) -> None:
+    ran = orlop(tmp_path / "none")
+
+    assert ran.code == 3
+    assert "no such file or folder" in ran.err
+
+
+def test_without_a_terminal_the_screens_name_the_command_instead(orlop: Orlop, sample: Sample) -> None:
+    ran = orlop(sample.path)
+
+    assert ran.code == 64
+    assert f"orlop ls {sample.path}" in ran.err
+
+
+def test_a_folder_may_have_the_name_of_a_command(orlop: Orlop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ls").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    assert "orlop ls ./ls" in orlop("./ls").err
+    assert "PATH" in orlop("ls").err
+
+
+def test_a_dumb_terminal_is_refused(sample: Sample) -> None:
+    leader, follower = pty.openpty()
+    with os.fdopen(leader, "rb"), os.fdopen(follower, "wb") as terminal:
+        done = subprocess.run(
+            [*COMMAND, sample.path],
+            env=ENVIRONMENT | {"TERM": "dumb"},
+            stdin=terminal,
+            stdout=terminal,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    assert done.returncode == 64
+    assert "TERM=dumb" in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_fault(sample: Sample) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as closed:
+        done = subprocess.run(
+            [*COMMAND, "ls", sample.path],
+            env=ENVIRONMENT,
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_full_disk_behind_the_output_is_one_clear_error(sample: Sample) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*COMMAND, "ls", sample.path], env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    assert "output" in done.stderr
+
+
+def test_an_encoding_without_the_characters_spells_them_out(sample: Sample) -> None:
+    done = subprocess.run(
+        [*COMMAND, "ls", sample.path],
+        env=ENVIRONMENT | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+
+
+def test_ctrl_c_ends_without_a_traceback(own: Path) -> None:
+    leader, follower = pty.openpty()
+    words = ["tag", str(own), "postgres:16", "x:1"]
+    with (
+        os.fdopen(leader, "rb"),
+        os.fdopen(follower, "wb") as terminal,
+        subprocess.Popen(
+            [*COMMAND, *words],
+            env=ENVIRONMENT,
+            stdin=terminal,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as running,
+    ):
+        assert running.stderr is not None
+        said = running.stderr.readline() + running.stderr.read(8)  # the question has no end of line
+        running.send_signal(signal.SIGINT)
+        rest = running.stderr.read()
+
+    assert running.returncode == 130
+    assert "Type yes" in said
+    assert "Traceback" not in rest
+    assert not (own / ".orlop").exists()
+
+
+def test_a_fault_of_the_program_is_two_lines(orlop: Orlop, sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("bad\x1bluck")
+
+    monkeypatch.setattr("orlop.kinds.open_all", broken)
+
+    ran = orlop("ls", sample.path)
+
+    assert ran.code == 3
+    assert len(ran.err.splitlines()) == 2
+    assert "ZeroDivisionError: bad␛luck" in ran.err
+    assert "Traceback" in orlop("ls", sample.path, "--debug").err
+
+
+class TestDemo:
+    def test_exactly_the_planted_faults_are_found(self, orlop: Orlop) -> None:
+        ran = orlop("demo", "--check")
+
+        assert ran.code == 0
+        assert "planted faults were found, and nothing else" in ran.out
+
+    def test_the_sample_is_gone_afterwards(self, orlop: Orlop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+        orlop("demo", "--check")
+
+        assert list(tmp_path.iterdir()) == []
+
+    def test_it_can_be_kept_in_a_new_folder(self, orlop: Orlop, tmp_path: Path) -> None:
+        assert orlop("demo", "--check", "--keep", tmp_path / "kept").code == 0
+        assert orlop("ls", tmp_path / "kept").code == 0
+
+    def test_a_folder_that_holds_something_is_left_alone(self, orlop: Orlop, tmp_path: Path) -> None:
+        (tmp_path / "mine").write_text("")
+
+        ran = orlop("demo", "--check", "--keep", tmp_path)
+
+        assert ran.code == 3
+        assert "not empty" in ran.err
+        assert len(list(tmp_path.iterdir())) == 1
+
+    def test_without_a_terminal_it_names_the_check(self, orlop: Orlop) -> None:
+        ran = orlop("demo")
+
+        assert ran.code == 64
+        assert "orlop demo --check" in ran.err

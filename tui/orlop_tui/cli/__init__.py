@@ -1,0 +1,39 @@
+"""The commands: everything that the screens can do, for scripts, pipes and rescue shells.
+
+They import neither Textual nor Rich nor watchfiles, and each one only what it
+needs, so that they start at once and run where nothing else does.
+"""
+
+import argparse
+from collections.abc import Callable
+from importlib import import_module
+from typing import cast
+
+_WHERE = {
+    "ls": "show",
+    "show": "show",
+    "mappings": "show",
+    "remotes": "show",
+    "why": "show",
+    "check": "check",
+    "explain": "check",
+    "rm": "change",
+    "tag": "change",
+    "untag": "change",
+    "unmap": "change",
+    "apply": "change",
+    "undo": "history",
+    "journal": "history",
+    "purge": "history",
+}
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run one command; the exit code.
+
+    Raises:
+        OrlopError: it could not be done.
+    """
+    name: str = arguments.command
+    command = getattr(import_module(f"orlop_tui.cli.{_WHERE[name]}"), name)
+    return cast("Callable[[argparse.Namespace], int]", command)(arguments)

@@ -1,0 +1,261 @@
+"""The command line: what can be said, and what each part means."""
+
+import argparse
+from typing import NoReturn
+
+from orlop import __version__
+from orlop_tui.cli.exits import USAGE
+
+_ABOUT = """\
+Open a container image store on disk, without its engine: see every image in it,
+the broken ones too, learn what is wrong, and change it safely, with undo.
+Looking never changes anything."""
+
+_EXAMPLES = """\
+without a command, the screens open:
+  orlop                                the stores of this host
+  orlop /var/lib/docker                one store
+  orlop ./ls                           a folder that has the name of a command
+  orlop demo                           a sample store to try everything on
+
+the first five minutes on a store:
+  orlop ls /var/lib/docker             what is there
+  orlop check /var/lib/docker          what is wrong, and what to do
+  orlop show /var/lib/docker app:v1    one image whole
+  orlop rm /var/lib/docker app:v1 --dry-run
+
+exit codes:
+  0 clean or done   1 findings, no damage   2 damage   3 could not read or do it
+  4 refused (engine running, read-only, changed since, or you said no)
+  64 wrong usage, or not a terminal
+
+PATH is Docker's data root, or image/ or image/<driver> in it. An IMAGE is a full
+id, an exact name, or the first digits of an id. --json prints one object a line."""
+
+_SCREENS = """\
+options of the screens:
+  --unlocked      begin with writing unlocked
+  --no-mouse      leave the mouse to the terminal"""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that ends with the exit code for wrong usage, and says where help is."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{self.prog}: {message}\n  try: {self.prog} -h\n")
+
+
+def screens_parser() -> Parser:
+    """The command line without a command: ``orlop [PATH…]``."""
+    parser = Parser(prog="orlop", add_help=False, allow_abbrev=False)
+    parser.add_argument("paths", nargs="*")
+    parser.add_argument("--unlocked", action="store_true")
+    parser.add_argument("--no-mouse", action="store_true")
+    parser.add_argument("--debug", action="store_true")
+    return parser
+
+
+def parser() -> Parser:
+    """The command line with a command."""
+    whole = Parser(
+        prog="orlop",
+        usage="orlop [PATH…]\n       orlop COMMAND …",
+        description=_ABOUT,
+        epilog=f"{_SCREENS}\n\n{_EXAMPLES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    whole.add_argument("--version", action="version", version=f"orlop {__version__}")
+    commands = whole.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    _add_looking(commands)
+    _add_judging(commands)
+    _add_changing(commands)
+    _add_history(commands)
+    _add_demo(commands)
+    return whole
+
+
+COMMANDS = (
+    "ls",
+    "show",
+    "mappings",
+    "remotes",
+    "check",
+    "explain",
+    "why",
+    "rm",
+    "tag",
+    "untag",
+    "unmap",
+    "apply",
+    "undo",
+    "journal",
+    "purge",
+    "demo",
+)
+"""Every command; a folder with such a name is given as ``./ls``."""
+
+
+def _add(commands: "argparse._SubParsersAction[Parser]", name: str, about: str, examples: str) -> Parser:
+    made = commands.add_parser(
+        name,
+        help=about,
+        description=about[:1].upper() + about[1:] + ".",
+        epilog=f"examples:\n{examples}" if examples else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    made.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
+    made.add_argument("--debug", action="store_true", help="print the traceback of a fault of Orlop itself")
+    return made
+
+
+def _add_store(made: Parser) -> None:
+    made.add_argument("path", metavar="PATH", help="the store: a Docker data root, or image/<driver> in it")
+    made.add_argument("--driver", metavar="NAME", help="the storage driver, where the root holds several stores")
+    made.add_argument("--no-trunc", action="store_true", help="print ids and digests whole, cut nothing")
+
+
+def _add_looking(commands: "argparse._SubParsersAction[Parser]") -> None:
+    made = _add(commands, "ls", "list every image, those an engine would hide too", "  orlop ls /var/lib/docker")
+    _add_store(made)
+
+    made = _add(
+        commands,
+        "show",
+        "print one image whole: config, history, layers, who uses it, what is wrong",
+        "  orlop show /var/lib/docker app:v1\n  orlop show /var/lib/docker 77c0de --json",
+    )
+    _add_store(made)
+    made.add_argument("image", metavar="IMAGE", help="a full id, an exact name, or the first digits of an id")
+    made.add_argument("--reveal", action="store_true", help="print values that look like secrets")
+
+    for name, about in (
+        ("mappings", "list V2 digest mappings: which registry blob each layer is known as"),
+        ("remotes", "list where images are known remotely"),
+    ):
+        made = _add(commands, name, about, f"  orlop {name} /var/lib/docker\n  orlop {name} /var/lib/docker app:v1")
+        _add_store(made)
+        made.add_argument("image", metavar="IMAGE", nargs="?", help="only those of this image")
+
+    made = _add(
+        commands,
+        "why",
+        "say what a digest or folder is, and what keeps it",
+        "  orlop why /var/lib/docker sha256:77c0…\n  orlop why /var/lib/docker overlay2/0f3c…",
+    )
+    _add_store(made)
+    made.add_argument("subject", metavar="DIGEST-OR-FOLDER", help="a digest, id, name, or a folder of the store")
+
+
+def _add_judging(commands: "argparse._SubParsersAction[Parser]") -> None:
+    made = _add(
+        commands,
+        "check",
+        "find what is wrong, worst first, with the file, the images affected and the cure",
+        "  orlop check /var/lib/docker\n  orlop check /var/lib/docker app:v1 --json",
+    )
+    _add_store(made)
+    made.add_argument("images", metavar="IMAGE", nargs="*", help="only what affects these images")
+    made.add_argument("--content", action="store_true", help="hash every byte of every layer, too")
+    made.add_argument("--all", action="store_true", help="print every finding of mere information")
+
+    made = _add(commands, "explain", "say what a rule means and what to do", "  orlop explain\n  orlop explain DK05")
+    made.add_argument("rule", metavar="RULE", nargs="?", help="id or title of a rule; none lists them all")
+
+
+def _add_change(made: Parser) -> None:
+    made.add_argument("--dry-run", action="store_true", help="show the plan and stop")
+    made.add_argument("--yes", action="store_true", help="do not ask")
+    made.add_argument(
+        "--offline", action="store_true", help="you state: no engine works on this store, where nothing can prove it"
+    )
+
+
+def _add_plan(made: Parser) -> None:
+    _add_change(made)
+    made.add_argument("--plan", metavar="FILE", help="write the plan to a new file and stop; with --yes go on")
+
+
+def _add_changing(commands: "argparse._SubParsersAction[Parser]") -> None:
+    made = _add(
+        commands,
+        "rm",
+        "remove names; an image goes with its last name, or whole by its id",
+        "  orlop rm /var/lib/docker app:v1 --dry-run\n  orlop rm /var/lib/docker app:v1 app:v2\n"
+        "  orlop rm /var/lib/docker 77c0de11 --plan later.json",
+    )
+    _add_store(made)
+    made.add_argument("images", metavar="IMAGE", nargs="+", help="names, ids, or first digits of ids")
+    _add_plan(made)
+
+    made = _add(commands, "tag", "give an image a name", "  orlop tag /var/lib/docker 77c0de11 app:stable")
+    _add_store(made)
+    made.add_argument("image", metavar="IMAGE", help="a full id, an exact name, or the first digits of an id")
+    made.add_argument("name", metavar="NAME", help="the new name; one that exists moves to this image")
+    _add_plan(made)
+
+    made = _add(commands, "untag", "take names away; the image stays", "  orlop untag /var/lib/docker app:old")
+    _add_store(made)
+    made.add_argument("names", metavar="NAME", nargs="+", help="exact names")
+    _add_plan(made)
+
+    made = _add(
+        commands,
+        "unmap",
+        "remove V2 digest mappings",
+        "  orlop unmap /var/lib/docker sha256:5d20…\n  orlop unmap /var/lib/docker --stale",
+    )
+    _add_store(made)
+    made.add_argument(
+        "digests", metavar="DIGEST-OR-DIFFID", nargs="*", help="blob digest or diff id, or its first digits"
+    )
+    made.add_argument("--source", metavar="REPO", help="only the mappings of this repository")
+    made.add_argument("--stale", action="store_true", help="all mappings that are stale")
+    _add_plan(made)
+
+    made = _add(
+        commands,
+        "apply",
+        "apply a saved plan, or complete a change that was cut off",
+        "  orlop apply /var/lib/docker later.json\n  orlop apply /var/lib/docker --finish",
+    )
+    _add_store(made)
+    made.add_argument("file", metavar="FILE", nargs="?", help="a plan that --plan wrote")
+    made.add_argument("--finish", action="store_true", help="complete a change that was cut off")
+    _add_change(made)
+
+
+def _add_history(commands: "argparse._SubParsersAction[Parser]") -> None:
+    made = _add(commands, "undo", "take the last change back", "  orlop undo /var/lib/docker")
+    _add_store(made)
+    made.add_argument("change", metavar="CHANGE", nargs="?", help="id of a change; none means the last one")
+    _add_change(made)
+
+    made = _add(commands, "journal", "list what was changed, and what can be undone", "  orlop journal /var/lib/docker")
+    _add_store(made)
+
+    made = _add(
+        commands,
+        "purge",
+        "empty the quarantine for good: space is freed, undo ends",
+        "  orlop purge /var/lib/docker --dry-run\n  orlop purge /var/lib/docker --older 7d",
+    )
+    _add_store(made)
+    made.add_argument("changes", metavar="CHANGE", nargs="*", help="ids of changes; none means all of them")
+    made.add_argument("--older", metavar="AGE", help="only changes older than this: 12h, 7d, 4w")
+    _add_change(made)
+
+
+def _add_demo(commands: "argparse._SubParsersAction[Parser]") -> None:
+    made = _add(
+        commands,
+        "demo",
+        "open a sample store, unlocked, to try everything on",
+        "  orlop demo\n  orlop demo --check\n  orlop demo --keep sample",
+    )
+    made.add_argument(
+        "--check", action="store_true", help="no screens: check that exactly the planted faults are found"
+    )
+    made.add_argument("--keep", metavar="DIR", help="make the sample in this new or empty folder, and leave it there")
+    made.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")

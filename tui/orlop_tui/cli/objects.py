@@ -1,0 +1,170 @@
+"""The JSON objects of the commands: one a line, each with ``type``, snake case.
+
+Times are RFC 3339 UTC, sizes bytes, what is absent is null. Texts are as the
+store has them; the escape to ASCII makes them safe for a terminal.
+"""
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from orlop import times
+from orlop.finding import Finding, Rule
+from orlop.records import Detail, Flag, Remote, Row, Why
+from orlop.records import Mapping as DigestMapping
+from orlop_tui import format
+
+Object: TypeAlias = dict[str, object]
+
+
+def moment(at: int | None) -> str | None:
+    """A time as the objects carry it."""
+    return None if at is None else times.rfc3339(at)
+
+
+def images(rows: Iterable[Row], scope: str) -> list[Object]:
+    """One object an image, in the order of its first row, with all its names; `scope` is the storage driver."""
+    together: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        together.setdefault((row.key.scope, row.key.id), []).append(row)
+    return [image(of_one, scope) for of_one in together.values()]
+
+
+def image(rows: list[Row], scope: str) -> Object:
+    """The object of one image from all its rows; flags of any of its names count."""
+    first = rows[0]
+    flags: set[Flag] = set().union(*(row.flags for row in rows))
+    return {
+        "type": "image",
+        "id": first.key.id,
+        "names": [row.key.name for row in rows if row.key.name is not None],
+        "created": moment(first.created),
+        "size": first.size,
+        "own_size": first.own_size,
+        "trust": first.trust,
+        "verified_at": moment(first.verified_at),
+        "condition": first.condition,
+        "flags": sorted(flags),
+        "platform": first.platform or None,
+        "scope": first.key.scope or scope or None,
+        "reason": first.reason or None,
+    }
+
+
+def detail(found: Detail, *, reveal: bool) -> Object:
+    """The members that ``show`` adds to the object of an image; secrets masked unless `reveal`."""
+    return {
+        "config_path": found.config_path,
+        "config": dict(found.config) if reveal else format.masked_config(found.config),
+        "problems": list(found.problems),
+        "parent": found.parent,
+        "parent_known": found.parent_known,
+        "children": list(found.children),
+        "metadata": [{"name": one.name, "text": one.text, "path": one.path} for one in found.metadata],
+        "containers": [
+            {"id": one.id, "name": one.name, "running": one.running, "path": one.path} for one in found.containers
+        ],
+        "layers": [
+            {
+                "diff_id": one.diff_id,
+                "chain_id": one.chain_id,
+                "size": one.size,
+                "shared_with": list(one.shared_with),
+                "data_path": one.data_path,
+                "problem": one.problem or None,
+            }
+            for one in found.layers
+        ],
+        "history": [
+            {
+                "created": moment(one.created),
+                "created_by": one.created_by if reveal else format.masked_command(one.created_by),
+                "comment": one.comment or None,
+                "author": one.author or None,
+                "empty": one.empty,
+                "layer": one.layer,
+            }
+            for one in found.history
+        ],
+    }
+
+
+def mapping(found: DigestMapping, scope: str) -> Object:
+    """A V2 digest mapping; `scope` is the storage driver."""
+    return {
+        "type": "mapping",
+        "diff_id": found.diff_id,
+        "digest": found.digest or None,
+        "source": found.source or None,
+        "images": list(found.images),
+        "stale": found.stale,
+        "reason": found.reason or None,
+        "path": found.path,
+        "scope": scope or None,
+    }
+
+
+def remote(found: Remote, scope: str) -> Object:
+    """A remote record; `scope` is the storage driver."""
+    return {
+        "type": "remote",
+        "kind": found.kind,
+        "url": found.url,
+        "reference": found.reference,
+        "signature_url": found.signature_url,
+        "etag": found.etag,
+        "max_age": found.max_age,
+        "downloaded": moment(found.downloaded),
+        "expires": moment(found.expires),
+        "image": found.image,
+        "image_known": found.image_known,
+        "fresh": found.fresh,
+        "path": found.path or None,
+        "scope": scope or None,
+    }
+
+
+def finding(found: Finding, scope: str) -> Object:
+    """A finding of a check; `scope` is the storage driver, or empty."""
+    return {
+        "type": "finding",
+        "rule": found.rule,
+        "title": found.title,
+        "severity": found.severity,
+        "path": found.path,
+        "images": list(found.images),
+        "names": list(found.names),
+        "containers": list(found.containers),
+        "bytes": found.bytes,
+        "engine_says": found.engine_says or None,
+        "repair": found.repair,
+        "detail": found.detail,
+        "scope": scope or None,
+    }
+
+
+def rule(found: Rule) -> Object:
+    """What ``explain`` knows of a rule."""
+    return {
+        "type": "rule",
+        "rule": found.id,
+        "title": found.title,
+        "severity": found.severity,
+        "repair": found.repair,
+        "meaning": found.meaning,
+        "causes": found.causes,
+        "engine": found.engine,
+        "do": found.do,
+    }
+
+
+def why(found: Why, scope: str) -> Object:
+    """What a thing is, and the chains of references that keep it."""
+    return {
+        "type": "why",
+        "subject": found.subject,
+        "is_a": list(found.is_a),
+        "kept_by": [[{"what": link.what, "path": link.path} for link in chain] for chain in found.kept_by],
+        "related": dict(found.related),
+        "remark": found.remark or None,
+        "scope": scope or None,
+    }
