@@ -20,9 +20,10 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from functools import lru_cache
+from itertools import takewhile
 from typing import NoReturn
 
+from orlop import times
 from orlop.errors import Malformed
 
 MAX_DEPTH = 10_000
@@ -84,21 +85,45 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 _quick_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)
+_SURROGATE = re.compile(rb"\\u[dD]")
 
 
 def _quick(data: bytes, stream: bool) -> object:
-    """The standard library's answer, or a ValueError where it could differ from Go's."""
-    if len(data) > 2 * MAX_DEPTH and data.count(b"[") + data.count(b"{") > MAX_DEPTH:
-        raise ValueError("perhaps too deep")
-    if b"\\u" in data and (b"\\ud" in data or b"\\uD" in data):
+    """The standard library's answer; a ValueError or RecursionError where it has none, or one that may not be Go's.
+
+    The C scanner has the same grammar, save for NaN and its kin (refused by the hook), lone
+    surrogates, invalid UTF-8, depth, and a number that what follows it makes invalid (only
+    where nothing need follow: a bare number in a stream).
+    """
+    if _SURROGATE.search(data) is not None:
         raise ValueError("perhaps a lone surrogate")
-    text = data.decode("utf-8")
-    if not stream:
-        return _quick_decoder.decode(text)
-    start = text.lstrip(" \t\r\n")
-    if not start.startswith(("{", "[")):
-        raise ValueError("a bare value may be cut short by what follows it")
-    return _quick_decoder.raw_decode(start)[0]
+    text = data.decode("utf-8").lstrip(" \t\r\n")
+    if stream and not text.startswith(("{", "[")):
+        raise ValueError("perhaps a number that is cut short")
+    value, end = _quick_decoder.raw_decode(text)
+    if not stream and end < len(text) and text[end:].strip(" \t\r\n"):
+        raise ValueError("something follows")
+    # Interpreters differ in how deep their scanner goes; most bytes are too few to reach the limit.
+    if end > 2 * MAX_DEPTH and data.count(b"[") + data.count(b"{") > MAX_DEPTH and _is_too_deep(value):
+        raise ValueError("too deep")
+    return value
+
+
+def _is_too_deep(value: object) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [inner for outer in level for inner in _inside(outer) if isinstance(inner, (dict, list))]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: object) -> Iterable[object]:
+    if isinstance(value, Repeated):
+        return [member for _, member in value.pairs]
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
@@ -355,22 +380,27 @@ def _quoted(byte: int) -> str:
 # Members -------------------------------------------------------------------
 
 
-@lru_cache(maxsize=4096)
 def _folded(name: str) -> str:
     """A name by Unicode's simple case folding, as far as it reaches ASCII letters (Go, ``fold.go``)."""
-    return name.replace("ſ", "s").replace("\u212a", "k").lower()
+    return name.replace("\u017f", "s").replace("\u212a", "k").lower()
 
 
-def occurrences(value: object, name: str) -> list[object]:
+def occurrences(value: object, name: str) -> Sequence[object]:
     """Every value that the engine reads into the field `name`, in order; empty where `value` is no object."""
     if not isinstance(value, dict):
-        return []
-    if type(value) is Repeated:
-        folded = _folded(name)
-        return [member for key, member in value.pairs if key == name or _folded(key) == folded]
-    length = len(name)
-    found = [key for key in value if len(key) == length and (key == name or _folded(key) == _folded(name))]
-    return [value[key] for key in found]
+        return ()
+    length = len(name)  # simple folding keeps the number of characters
+    if type(value) is not Repeated:
+        near = [key for key in value if len(key) == length]
+        if not near:
+            return ()
+        if near == [name]:
+            return (value[name],)
+        pairs: Iterable[tuple[str, object]] = [(key, value[key]) for key in near]
+    else:
+        pairs = value.pairs
+    folded = _folded(name)
+    return [item for key, item in pairs if len(key) == length and (key == name or _folded(key) == folded)]
 
 
 def member(value: object, name: str) -> object | None:
@@ -379,26 +409,43 @@ def member(value: object, name: str) -> object | None:
     None where the member is absent or null, or `value` is no object. Of several,
     the last wins; objects and lists merge.
     """
-    merged: object = None
-    for later in occurrences(value, name):
-        merged = _merged(merged, later)
-    return merged
+    return _all_merged(occurrences(value, name))
 
 
-def _merged(earlier: object, later: object) -> object:
-    """What Go has after decoding first one value and then the other into the same variable."""
-    if isinstance(earlier, dict) and isinstance(later, dict):
-        return Repeated([*_pairs(earlier), *_pairs(later)])
-    if isinstance(earlier, list) and isinstance(later, list):
-        kept = earlier[: len(later)]
-        return [*map(_merged_element, kept, later), *later[len(kept) :]]
-    if later is None and not isinstance(earlier, (dict, list)):
-        return earlier
-    return later
+def _all_merged(values: Sequence[object]) -> object:
+    """What Go has after decoding these values, in order, into the same variable; in time linear in their size.
+
+    A list's elements are decoded over those that are there, as far as both lists
+    reach (Go does not clear them, golang/go#21092); elements that a shorter list
+    hid from a third one count as cleared here.
+    """
+    if not values:
+        return None
+    last = values[-1]
+    if last is None:
+        earlier = next((value for value in reversed(values) if value is not None), None)
+        return None if isinstance(earlier, (dict, list)) else earlier
+    if len(values) == 1 or not isinstance(last, (dict, list)):
+        return last
+    kind = dict if isinstance(last, dict) else list
+    run = list(takewhile(lambda value: isinstance(value, kind), reversed(values)))[::-1]
+    if len(run) == 1:
+        return last
+    if kind is dict:
+        return Repeated([pair for value in run if isinstance(value, dict) for pair in _pairs(value)])
+    return _merged_lists([value for value in run if isinstance(value, list)])
 
 
-def _merged_element(earlier: object, later: object) -> object:
-    return earlier if later is None else _merged(earlier, later)
+def _merged_lists(lists: Sequence[list[object]]) -> list[object]:
+    columns: list[list[object]] = []  # for each index, the values decoded into it
+    for items in lists:
+        del columns[len(items) :]
+        columns.extend([] for _ in items[len(columns) :])
+        for column, item in zip(columns, items, strict=True):
+            if item is not None:  # leaves an element alone, be it a text or a struct
+                column.append(item)
+    # Lists of lists are not merged: no format has them.
+    return [column[-1] if column and isinstance(column[-1], list) else _all_merged(column) for column in columns]
 
 
 def _pairs(value: Mapping[str, object]) -> Iterable[tuple[str, object]]:
@@ -406,120 +453,152 @@ def _pairs(value: Mapping[str, object]) -> Iterable[tuple[str, object]]:
 
 
 # Typed getters --------------------------------------------------------------
+#
+# Each takes the object that holds the member and the member's name in the format's own
+# spelling; for the words of an error also `at`, the path of that object (``history[2]``),
+# `struct`, the engine's type of it (``History``), and the engine's type of the member.
 
 
-def text(value: object, name: str, *, at: str = "") -> str:
-    """A Go ``string`` field; empty where absent or null.
-
-    Args:
-        value: the object that holds it.
-        name: the member, in the format's own spelling.
-        at: path of the object, such as ``config``, for the words of an error.
+def text(value: object, name: str, *, at: str = "", struct: str = "", go_type: str = "string") -> str:
+    """A text; empty where absent or null.
 
     Raises:
-        Malformed: another type; `field` has the path and `engine` the engine's words.
+        Malformed: another type, in any of the member's occurrences; `field` has the
+            path and `engine` the engine's words.
     """
     result = ""
     for item in occurrences(value, name):
         if isinstance(item, str):
             result = item
         elif item is not None:
-            raise _mismatch(item, _path(at, name), "string")
+            raise _mismatch(item, _path(at, name), struct, go_type, "a text")
     return result
 
 
-def boolean(value: object, name: str, *, at: str = "") -> bool:
-    """A Go ``bool`` field; False where absent or null. Raises as `text`."""
+def boolean(value: object, name: str, *, at: str = "", struct: str = "") -> bool:
+    """True or false; False where absent or null. Raises as `text`."""
     result = False
     for item in occurrences(value, name):
         if isinstance(item, bool):
             result = item
         elif item is not None:
-            raise _mismatch(item, _path(at, name), "bool")
+            raise _mismatch(item, _path(at, name), struct, "bool", "true or false")
     return result
 
 
-def integer(value: object, name: str, *, at: str = "") -> int:
-    """A Go ``int64`` field; 0 where absent or null. Raises as `text`, for a fraction or a number out of range too."""
+def integer(value: object, name: str, *, at: str = "", struct: str = "", go_type: str = "int64") -> int:
+    """A whole number of 64 bits; 0 where absent or null. Raises as `text`, out of range too."""
     result = 0
     for item in occurrences(value, name):
         if isinstance(item, int) and not isinstance(item, bool) and -(1 << 63) <= item < 1 << 63:
             result = item
         elif item is not None:
-            raise _mismatch(item, _path(at, name), "int64")
+            raise _mismatch(item, _path(at, name), struct, go_type, "a whole number of 64 bits")
     return result
 
 
-def texts(value: object, name: str, *, at: str = "") -> tuple[str, ...]:
-    """A Go ``[]string`` field; empty where absent or null, an element that is null is "". Raises as `text`."""
+def time(value: object, name: str, *, at: str = "", struct: str = "") -> int | None:
+    """A time in nanoseconds UTC; None where absent or null. Raises as `text`, and where `times.parse` does."""
+    result = None
     for item in occurrences(value, name):
-        _check_texts(item, _path(at, name))
-    merged = member(value, name)
-    return tuple("" if item is None else str(item) for item in merged) if isinstance(merged, list) else ()
-
-
-def command(value: object, name: str, *, at: str = "") -> tuple[str, ...]:
-    """A command line: a list of texts, or one text (moby ``strslice.StrSlice``). Raises as `text`."""
-    result: tuple[str, ...] = ()
-    for item in occurrences(value, name):
-        if isinstance(item, str):
-            result = (item,)
+        if item is None:
             continue
-        _check_texts(item, _path(at, name))
-        result = tuple("" if part is None else str(part) for part in item) if isinstance(item, list) else ()
+        path = _path(at, name)
+        if not isinstance(item, str):
+            raise Malformed(
+                f"holds {_article(item)} where a time must be",
+                field=path,
+                engine="Time.UnmarshalJSON: input is not a JSON string",
+            )
+        try:
+            result = times.parse(item)
+        except Malformed as error:
+            raise Malformed(error.why, field=path, engine=error.engine) from error
     return result
 
 
-def text_map(value: object, name: str, *, at: str = "") -> dict[str, str]:
-    """A Go ``map[string]string`` field, a value that is null is "". Raises as `text`."""
-    path = _path(at, name)
-    for item in occurrences(value, name):
-        if isinstance(item, dict):
-            for key, part in _pairs(item):
-                if part is not None and not isinstance(part, str):
-                    raise _mismatch(part, f"{path}.{key}", "string", go_path=path)
-        elif item is not None:
-            raise _mismatch(item, path, "map[string]string")
-    merged = member(value, name)
-    return {key: "" if part is None else str(part) for key, part in merged.items()} if isinstance(merged, dict) else {}
-
-
-def mapping(value: object, name: str, *, at: str = "", go_type: str = "struct") -> dict[str, object] | None:
-    """An object that a field holds by pointer, to be read with these getters again; None where absent or null.
+def texts(value: object, name: str, *, at: str = "", struct: str = "", go_type: str = "string") -> tuple[str, ...]:
+    """A list of texts; empty where absent or null, an element that is null is "". Raises as `text`.
 
     Args:
         value: the object that holds it.
         name: the member.
         at: path of the object.
-        go_type: the engine's type, such as ``image.RootFS``, for its words.
-
-    Raises:
-        Malformed: not an object.
+        struct: the engine's type of the object.
+        go_type: the engine's type of an element.
     """
+    found = occurrences(value, name)
+    for item in found:
+        _check_texts(item, _path(at, name), struct, go_type)
+    return _as_texts(_all_merged(found))
+
+
+def command(value: object, name: str, *, at: str = "", struct: str = "") -> tuple[str, ...]:
+    """A command line: a list of texts, or one text (moby ``strslice.StrSlice``). Raises as `text`."""
+    result: tuple[str, ...] = ()
     for item in occurrences(value, name):
+        if isinstance(item, str):
+            result = (item,)
+        elif item is not None:
+            _check_texts(item, _path(at, name), struct, "string")
+            result = _as_texts(item)
+    return result
+
+
+def text_map(value: object, name: str, *, at: str = "", struct: str = "", go_type: str = "string") -> dict[str, str]:
+    """An object of texts, a value that is null is ""; empty where absent or null. Raises as `text`."""
+    path = _path(at, name)
+    found = occurrences(value, name)
+    for item in found:
+        if item is None:
+            continue
+        if not isinstance(item, dict):
+            raise _mismatch(item, path, struct, f"map[string]{go_type}", "an object of texts")
+        for key, part in _pairs(item):
+            if part is not None and not isinstance(part, str):
+                raise _mismatch(part, f"{path}[{key!r}]", struct, go_type, "a text", go_path=path)
+    merged = _all_merged(found)
+    return (
+        {key: part if isinstance(part, str) else "" for key, part in merged.items()} if isinstance(merged, dict) else {}
+    )
+
+
+def mapping(
+    value: object, name: str, *, at: str = "", struct: str = "", go_type: str = "struct"
+) -> dict[str, object] | None:
+    """An object, to be read with these functions again; None where absent or null. Raises as `text`."""
+    found = occurrences(value, name)
+    for item in found:
         if item is not None and not isinstance(item, dict):
-            raise _mismatch(item, _path(at, name), go_type)
-    merged = member(value, name)
+            raise _mismatch(item, _path(at, name), struct, go_type, "an object")
+    merged = _all_merged(found)
     return merged if isinstance(merged, dict) else None
 
 
-def mappings(value: object, name: str, *, at: str = "", go_type: str = "struct") -> tuple[dict[str, object], ...]:
-    """A list of objects (a Go slice of structs); an element that is null is an empty one. Raises as `mapping`."""
+def mappings(
+    value: object, name: str, *, at: str = "", struct: str = "", go_type: str = "struct"
+) -> tuple[dict[str, object], ...]:
+    """A list of objects; empty where absent or null, an element that is null is an empty object. Raises as `text`."""
     path = _path(at, name)
-    for item in occurrences(value, name):
-        if item is not None and not isinstance(item, list):
-            raise _mismatch(item, path, f"[]{go_type}")
-        for number, part in enumerate(item or ()):
+    found = occurrences(value, name)
+    for item in found:
+        if item is None:
+            continue
+        if not isinstance(item, list):
+            raise _mismatch(item, path, struct, f"[]{go_type}", "a list of objects")
+        for number, part in enumerate(item):
             if part is not None and not isinstance(part, dict):
-                raise _mismatch(part, f"{path}[{number}]", go_type, go_path=path)
-    merged = member(value, name)
-    if not isinstance(merged, list):
-        return ()
-    return tuple(part if isinstance(part, dict) else {} for part in merged)
+                raise _mismatch(part, f"{path}[{number}]", struct, go_type, "an object", go_path=path)
+    merged = _all_merged(found)
+    return tuple(part if isinstance(part, dict) else {} for part in merged) if isinstance(merged, list) else ()
 
 
 def the_object(value: object, *, go_type: str = "struct") -> dict[str, object]:
     """The whole document as an object; a bare ``null`` is an empty one.
+
+    Args:
+        value: what `loads` gave.
+        go_type: the engine's type of it, such as ``image.Image``.
 
     Raises:
         Malformed: another value.
@@ -528,48 +607,47 @@ def the_object(value: object, *, go_type: str = "struct") -> dict[str, object]:
         return value
     if value is None:
         return {}
-    kind = _kind(value)
     raise Malformed(
-        f"holds {_article(kind)} where an object must be",
-        engine=f"json: cannot unmarshal {kind} into Go value of type {go_type}",
+        f"holds {_article(value)} where an object must be",
+        engine=f"json: cannot unmarshal {_kind(value)} into Go value of type {go_type}",
     )
 
 
-def _check_texts(item: object, path: str) -> None:
+def _check_texts(item: object, path: str, struct: str, go_type: str) -> None:
     if item is None:
         return
     if not isinstance(item, list):
-        raise _mismatch(item, path, "[]string")
+        raise _mismatch(item, path, struct, f"[]{go_type}", "a list of texts")
     for number, part in enumerate(item):
         if part is not None and not isinstance(part, str):
-            raise _mismatch(part, f"{path}[{number}]", "string", go_path=path)
+            raise _mismatch(part, f"{path}[{number}]", struct, go_type, "a text", go_path=path)
+
+
+def _as_texts(item: object) -> tuple[str, ...]:
+    return tuple(part if isinstance(part, str) else "" for part in item) if isinstance(item, list) else ()
 
 
 def _path(at: str, name: str) -> str:
     return f"{at}.{name}" if at else name
 
 
-def _mismatch(item: object, path: str, wanted: str, *, go_path: str = "") -> Malformed:
+_INDEX = re.compile(r"\[[0-9]+\]")
+
+
+def _mismatch(item: object, path: str, struct: str, go_type: str, wanted: str, *, go_path: str = "") -> Malformed:
     kind = _kind(item)
-    if kind == "number" and wanted == "int64":
-        kind = f"number {item}"
+    if kind == "number" and "int" in go_type:
+        kind = f"number {str(item)[:40]}"  # the spelling in the file, save for fractions and exponents
+    place = f"{struct}.{_INDEX.sub('', go_path or path)}"
     return Malformed(
-        f"holds {_article(_kind(item))} where {_WANTED.get(wanted, 'another type')} must be",
+        f"holds {_article(item)} where {wanted} must be",
         field=path,
-        engine=f"json: cannot unmarshal {kind} into Go struct field {go_path or path} of type {wanted}",
+        engine=f"json: cannot unmarshal {kind} into Go struct field {place} of type {go_type}",
     )
 
 
-_WANTED = {
-    "string": "a text",
-    "bool": "true or false",
-    "int64": "a whole number",
-    "[]string": "a list of texts",
-    "map[string]string": "an object of texts",
-}
-
-
 def _kind(item: object) -> str:
+    """What Go calls a JSON value in its errors."""
     if isinstance(item, str):
         return "string"
     if isinstance(item, bool):
@@ -579,8 +657,17 @@ def _kind(item: object) -> str:
     return "array" if isinstance(item, list) else "number"
 
 
-def _article(kind: str) -> str:
-    return {"string": "a text", "array": "a list", "object": "an object", "bool": "a boolean"}.get(kind, f"a {kind}")
+_ARTICLES = {
+    "string": "a text",
+    "bool": "true or false",
+    "object": "an object",
+    "array": "a list",
+    "number": "a number",
+}
+
+
+def _article(item: object) -> str:
+    return _ARTICLES[_kind(item)]
 
 
 # Writing -------------------------------------------------------------------
