@@ -18,6 +18,7 @@ from textual.widgets import Input
 from orlop.errors import Cancelled, NeedsStatement, OrlopError
 from orlop.plan import Intent, Plan, Refusal, Remove, Tag, Unmap, Untag
 from orlop.records import EngineState, Key, Row
+from orlop.text import visible
 from orlop_tui import format as words
 from orlop_tui import messages
 from orlop_tui.screens.changing import Change, PlanDialog, PurgeDialog, TagDialog, UndoDialog, UnfinishedDialog
@@ -199,19 +200,19 @@ class Browse(Screen[None]):
         stacked = self.is_stacked
         chosen = tuple(Pane) if stacked else (self.pane,)
         self.panes.show(builder(self._complete(self._shown), chosen), keep=keep)
+        self._draw_strip()
+
+    def _draw_strip(self) -> None:
+        store, row = self.store, self.row
+        found = store.findings_of(row) if store is not None and row is not None else None
         pieces: list[Span] = []
         for pane in Pane:
             text = f"{int(pane)} {pane.title}"
+            if pane is Pane.PROBLEMS and found:
+                text += f" {len(found)}"
             pieces.append(span(f"[{text}]", Role.HEADING) if pane is self.pane else span(f" {text} ", Role.FAINT))
-        self.query_one("#strip", Bar).show(pieces, self._strip_note())
-
-    def _strip_note(self) -> Spans:
-        store, row = self.store, self.row
-        found = store.findings_of(row) if store is not None and row is not None else None
-        pieces = [span(words.count(len(found), "finding"), Role.WARN)] if found else []
-        if self.panes.hidden_below:
-            pieces.append(span("  more below", Role.FAINT))
-        return tuple(pieces)
+        more = (span("more v", Role.FAINT),) if self.panes.hidden_below else ()
+        self.query_one("#strip", Bar).show(pieces, more)
 
     def _complete(self, shown: Shown) -> Shown:
         """What was read, with what the check found."""
@@ -356,6 +357,8 @@ class Browse(Screen[None]):
         store = OpenStore.opened(message.index, message.path, message.snapshot)
         store.unfinished = message.unfinished
         self.stores.append(store)
+        for other in self.stores:
+            other.has_siblings = sum(one.path == other.path for one in self.stores) > 1
         if self._unlock_all:
             self.gateway.probe(store.index, offline=True)
         self._check(store)
@@ -383,7 +386,7 @@ class Browse(Screen[None]):
     def store_changed(self, message: messages.StoreChanged) -> None:
         store = self.stores[message.index]
         store.update(message.delta.snapshot)
-        if store.snapshot.engine is EngineState.RUNNING and store.unlocked:
+        if store.snapshot.engine is EngineState.RUNNING and store.unlocked and not self._changing:
             store.unlocked = False
             self.say("the engine was started: writing is locked again")
         if message.delta:
@@ -457,7 +460,7 @@ class Browse(Screen[None]):
         store.unfinished = None
         text = message.receipt.action
         if message.action == "apply":
-            text += "; z undoes it"
+            text = f"done: {text}; z undoes it"
         elif message.action == "undo":
             text = f"undone: {text}"
         elif message.action == "purge":
@@ -584,8 +587,6 @@ class Browse(Screen[None]):
 
     def app_say(self, text: str) -> None:
         """A toast, for a success."""
-        from orlop.text import visible
-
         self.app.notify(visible(text), markup=False, timeout=4)
 
     def note(self, *texts: str) -> None:
@@ -889,6 +890,7 @@ class Browse(Screen[None]):
 
     def on_lines_view_moved(self, message: LinesView.Moved) -> None:
         message.stop()
+        self._draw_strip()
         self.draw_lines()
 
     def action_back(self) -> None:

@@ -129,7 +129,7 @@ class PlanDialog(Change):
         return f"{self.store.label} seen {words.moment(self._seen_at)}, {state}; {engine}"
 
     def _command(self) -> str:
-        return words.command(self.store.path, self.plan.intent, driver=self.store.snapshot.identity.scope)
+        return self.store.command(self.plan.intent)
 
     def store_changed(self) -> None:
         """Somebody changed the store while the plan was being read."""

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from orlop.finding import Finding, Severity
+from orlop.plan import Intent
 from orlop.records import Condition, EngineState, Key, Row, Snapshot, Trust
 from orlop_tui import format as words
 from orlop_tui.messages import PastChange
@@ -57,6 +58,8 @@ class OpenStore:
     unfinished: PastChange | None = None
     quarantine: int = 0
     changes: int = 0
+    has_siblings: bool = False
+    """Whether the same path holds further stores, so that commands must name the driver."""
     unlocked: bool = False
     offline: bool = False
     """Whether a person stated that no engine works on the store."""
@@ -70,6 +73,10 @@ class OpenStore:
     @property
     def label(self) -> str:
         return self.snapshot.identity.label
+
+    def command(self, intent: Intent) -> str:
+        """The command that makes the same change; one line a command."""
+        return words.command(self.path, intent, driver=self.snapshot.identity.scope if self.has_siblings else "")
 
     def update(self, snapshot: Snapshot) -> None:
         """Take over a newer snapshot."""

@@ -5,6 +5,7 @@ nothing in it is ever taken for markup: these widgets draw cells, not markup. Th
 framework's own text widgets (Static, Label, DataTable, Tree …) are not used.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,6 +26,8 @@ from orlop.digest import is_digest
 from orlop.text import runs, visible
 
 ELLIPSIS = "…"
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
 
 class Role(StrEnum):
@@ -139,10 +142,19 @@ def fold(text: str, width: int) -> list[str]:
             continue
         if current:
             lines.append(current)
-        *full, current = chop_cells(word, width) or [""]
+        *full, current = _chopped(word, width)
         lines.extend(full)
     lines.append(current)
     return lines
+
+
+def _chopped(word: str, width: int) -> list[str]:
+    """A word that is wider than a line; one digest in it is broken at its half."""
+    found = _DIGEST.search(word)
+    if found is not None and width >= 39 + found.start():
+        half = found.start() + 39
+        return [word[:half], *fold(word[half:], width)]
+    return chop_cells(word, width) or [""]
 
 
 def labelled(label: str, text: str, width: int, *, role: Role = Role.PLAIN, margin: int = 9) -> Iterator[Line]:
@@ -227,7 +239,7 @@ Builder: TypeAlias = Callable[[int], Sequence[Line]]
 """Makes the lines for a width in cells."""
 
 
-class LinesView(ScrollView, Painted, can_focus=True):
+class LinesView(ScrollView, Painted, can_focus=True, inherit_bindings=False):
     """Lines that scroll, with a cursor on lines that stand for something.
 
     Lines without a target are stepped over while there is one to go to; in a view
@@ -260,7 +272,7 @@ class LinesView(ScrollView, Painted, can_focus=True):
             return self.view
 
     class Moved(Message):
-        """The cursor is on another line."""
+        """The cursor is on another line, or other lines are in sight."""
 
         def __init__(self, view: "LinesView") -> None:
             super().__init__()
@@ -308,6 +320,16 @@ class LinesView(ScrollView, Painted, can_focus=True):
     def current(self) -> Line | None:
         """The line under the cursor."""
         return None if self.cursor is None or self.cursor >= len(self.lines) else self.lines[self.cursor]
+
+    @property
+    def hidden_below(self) -> int:
+        """Lines that scrolling down would bring into sight."""
+        return max(0, len(self.lines) - self.size.height - self.scroll_offset.y) if self.size.height else 0
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        if round(old_value) != round(new_value):
+            self.post_message(self.Moved(self))
 
     def render_line(self, y: int) -> Strip:
         place = y + self.scroll_offset.y

@@ -70,14 +70,21 @@ class Shown:
 
 
 def builder(shown: Shown, panes: Sequence[Pane]) -> Builder:
-    """The lines of one pane, or of several below each other with a rule before each."""
+    """The lines of one pane, or of several below each other with a rule before each.
+
+    Below each other, what is long in the metadata comes last, so that the other
+    panes are in sight.
+    """
 
     def build(width: int) -> list[Line]:
-        lines: list[Line] = []
+        if len(panes) == 1:
+            return list(_PANES[panes[0]](shown, width))
+        lines = list(_brief(shown, width))
         for pane in panes:
-            if len(panes) > 1 and pane is not Pane.META:
-                lines += [BLANK, rule(f"{pane} {pane.title}", width)]
-            lines += _PANES[pane](shown, width)
+            if pane is not Pane.META:
+                lines += [rule(f"{pane} {pane.title}", width), *_PANES[pane](shown, width)]
+        if shown.detail is not None:
+            lines += [rule("1 Config, layers, history", width), *_long(shown.detail, shown.now, width)]
         return lines
 
     return build
@@ -94,6 +101,12 @@ def place_of(pane: Pane, lines: Sequence[Line]) -> int:
 
 def metadata(shown: Shown, width: int) -> Iterator[Line]:
     """An image whole: names, state, config, layers, history, keys beside it."""
+    yield from _brief(shown, width)
+    if shown.detail is not None:
+        yield from _long(shown.detail, shown.now, width)
+
+
+def _brief(shown: Shown, width: int) -> Iterator[Line]:
     row, detail = shown.row, shown.detail
     if row is None:
         yield line(span("no image is under the cursor", Role.FAINT))
@@ -118,10 +131,15 @@ def metadata(shown: Shown, width: int) -> Iterator[Line]:
         if not shown.problem:
             yield line(span("reading …", Role.FAINT))
         return
+    shared = sum(bool(layer.shared_with) for layer in detail.layers)
+    yield from labelled("Layers", f"{len(detail.layers)}, of which other images use {shared} too", width)
     yield from _family(detail, width)
+
+
+def _long(detail: Detail, now: int, width: int) -> Iterator[Line]:
     yield from _config(detail, width)
     yield from _layers(detail.layers, width)
-    yield from _history(detail.history, shown.now, width)
+    yield from _history(detail.history, now, width)
     yield from _files(detail, width)
 
 
@@ -195,8 +213,7 @@ def _layers(layers: Sequence[LayerRecord], width: int) -> Iterator[Line]:
     if not layers:
         return
     yield BLANK
-    shared = sum(bool(layer.shared_with) for layer in layers)
-    yield line(span(f"Layers   {len(layers)}, bottom first; {shared} also used by other images", Role.LABEL))
+    yield line(span("Layers   bottom first", Role.LABEL))
     for number, layer in enumerate(layers, 1):
         head = fit(f"{number}", 3, right=True) + " " + fit(words.size(layer.size), 8, right=True) + "  "
         if width >= len(head) + 71:
@@ -279,13 +296,13 @@ def _mapping(mapping: MappingRecord, number: str, width: int) -> Iterator[Line]:
     last = span(fit(source, room, middle=True))
     yield line(span(head), span(stale, Role.WARN), last, target=ToMapping(mapping), copy=mapping.digest)
     if width >= 80:
-        yield from _beside("blob", mapping.digest, width, 5, Role.FAINT)
+        yield from _beside("blob", mapping.digest, width, 1, Role.FAINT)
     if mapping.reverse is not None and mapping.reverse != mapping.diff_id:
-        yield from _beside("back to", mapping.reverse, width, 5, Role.WARN)
+        yield from _beside("back to", mapping.reverse, width, 1, Role.WARN)
     elif mapping.reverse is None:
-        yield from _beside("back to", "no reverse record", width, 5, Role.FAINT)
+        yield from _beside("back to", "no reverse record", width, 1, Role.FAINT)
     if mapping.stale:
-        yield from _beside("stale", mapping.reason, width, 5, Role.WARN)
+        yield from _beside("stale", mapping.reason, width, 1, Role.WARN)
 
 
 def _absent(records: Absent | None, shown: Shown, width: int) -> Iterator[Line]:

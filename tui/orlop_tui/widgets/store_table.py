@@ -56,7 +56,11 @@ _STATE_ROLES = {
 
 
 def fields_for(width: int) -> list[Field]:
-    """The columns of a table so wide, with their widths; the tag grows where there is room."""
+    """The columns of a table so wide, with their widths; the tag grows where there is room.
+
+    The last cell is the scroll bar's, whether there is one or not.
+    """
+    width -= 1
     chosen = [field for field in FIELDS if width >= field.from_width]
     tag = 10 if width < 70 else min(24, 10 + (width - 70) // 3)
     chosen = [field._replace(width=tag) if field.column is Column.TAG else field for field in chosen]
@@ -123,7 +127,7 @@ class TableHead(Painted):
             place += field.width + 1
 
 
-class StoreTable(ScrollView, Painted, can_focus=True):
+class StoreTable(ScrollView, Painted, can_focus=True, inherit_bindings=False):
     """The rows of one store's listing.
 
     The listing is changed by calling its methods and then `sync`; the table holds
