@@ -44,6 +44,7 @@ class SafeApp(App[None]):
         """As Textual's; what is logged from now on goes to the log file."""
         terminal.log_to_file()
         super().run(*arguments, **options)
+        terminal.forget_lost_streams()
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         return [*super().get_line_filters(), self._net]

@@ -3,6 +3,7 @@
 import logging
 import logging.handlers
 import os
+import sys
 import traceback
 from collections.abc import Mapping
 
@@ -15,6 +16,17 @@ LOG_BYTES = 1024 * 1024
 def no_color(environ: Mapping[str, str]) -> bool:
     """Whether the person wants no colour: NO_COLOR is there and not empty (no-color.org)."""
     return bool(environ.get("NO_COLOR"))
+
+
+def forget_lost_streams() -> None:
+    """Let what is left in the buffers of a terminal that went away go nowhere; else it would spoil the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 # --- the log file

@@ -1,0 +1,230 @@
+"""How an app ends, judged by the bytes that reach a real pseudo-terminal."""
+
+import errno
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[2]
+PATIENCE = 15.0
+
+# The child has to make the pseudo-terminal its controlling one by itself.
+_TAKE = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, sys.argv[1:])"
+
+LEFT = {
+    "the alternate screen": "\x1b[?1049l",
+    "mouse buttons": "\x1b[?1000l",
+    "mouse movement": "\x1b[?1003l",
+    "a hidden cursor": "\x1b[?25h",
+    "bracketed paste": "\x1b[?2004l",
+}
+
+
+class Terminal:
+    """A program on a pseudo-terminal of 100 by 30, and all that it wrote."""
+
+    def __init__(self, arguments: list[str], environ: dict[str, str]) -> None:
+        self.master, slave = os.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _TAKE, sys.executable, *arguments],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,  # where Textual draws
+            env=environ,
+            start_new_session=True,
+        )
+        os.close(slave)
+        self.data = b""
+
+    @property
+    def text(self) -> str:
+        return self.data.decode("utf-8", "surrogateescape")
+
+    @property
+    def last_words(self) -> str:
+        """What was written after the alternate screen was left."""
+        return shown(self.text.rpartition("\x1b[?1049l")[2])
+
+    def type(self, keys: str) -> None:
+        os.write(self.master, keys.encode())
+
+    def read(self, timeout: float) -> bool:
+        """Take what is there; False at the end of the output."""
+        if self.master < 0 or not select.select([self.master], [], [], timeout)[0]:
+            return self.master >= 0
+        try:
+            piece = os.read(self.master, 65536)
+        except OSError as error:
+            if error.errno != errno.EIO:  # what Linux says when the other side is closed
+                raise
+            return False
+        self.data += piece
+        return bool(piece)
+
+    def until(self, wanted: Callable[[str], bool], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not wanted(self.text):
+            if time.monotonic() > deadline or not self.read(0.1):
+                pytest.fail(f"never came: {what}\n{self.text[-3000:]!r}")
+
+    def until_shown(self, words: str) -> None:
+        self.until(lambda text: words in shown(text), f"{words!r} on the screen")
+
+    def ended(self) -> int:
+        """Its exit code, once all its output was read."""
+        deadline = time.monotonic() + PATIENCE
+        while self.process.poll() is None:
+            if time.monotonic() > deadline:
+                pytest.fail(f"it does not end\n{self.text[-1000:]!r}")
+            self.read(0.05)
+        while self.read(0.0) and select.select([self.master], [], [], 0.0)[0]:
+            continue
+        return self.process.returncode
+
+    def hang_up(self) -> None:
+        os.close(self.master)
+        self.master = -1
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(PATIENCE)
+        if self.master >= 0:
+            os.close(self.master)
+
+
+def shown(text: str) -> str:
+    """The characters that were drawn, in the order of drawing, without what moves or colours."""
+    return re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\]22;[a-z]*\x07", "", text)
+
+
+def assert_given_back(text: str) -> None:
+    missing = [what for what, sequence in LEFT.items() if sequence not in text[text.rfind("\x1b[?1049h") :]]
+    assert missing == [], f"the terminal was left with {missing}"
+
+
+Spawn = Callable[..., Terminal]
+
+
+@pytest.fixture
+def spawn(tmp_path: Path) -> Iterator[Spawn]:
+    terminals: list[Terminal] = []
+
+    def start(*arguments: str, **environ: str) -> Terminal:
+        home = tmp_path / "home"
+        home.mkdir(exist_ok=True)
+        variables = {
+            "PATH": os.environ.get("PATH", ""),
+            "PYTHONPATH": f"{TOP / 'core'}{os.pathsep}{TOP / 'tui'}",
+            "HOME": str(home),
+            "TERM": "xterm-256color",
+            "COLORTERM": "truecolor",
+            "COLUMNS": "100",
+            "LINES": "30",
+            "LC_ALL": "C.UTF-8",
+        }
+        terminal = Terminal(list(arguments), variables | environ)
+        terminals.append(terminal)
+        return terminal
+
+    yield start
+    for terminal in terminals:
+        terminal.close()
+
+
+@pytest.fixture
+def small_app(tmp_path: Path) -> str:
+    """The app that all screens build on, with one widget and two ways to end."""
+    path = tmp_path / "small_app.py"
+    path.write_text(
+        """
+import sys
+from textual.widgets import Static
+from orlop_tui.safe_app import SafeApp
+
+class Small(SafeApp):
+    BINDINGS = [("q", "quit", "quit"), ("x", "fail", "fail")]
+    def compose(self):
+        yield Static("ready to " + "go \\x1b]52;c;b3Jsb3A=\\x1b\\\\\\x9b7mhidden", markup=False)
+    def action_fail(self):
+        secret = "hunter" + "2"
+        raise ValueError("planted \\x1b[2Jfault")
+
+app = Small()
+app.run()
+sys.exit(app.return_code)
+"""
+    )
+    return str(path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_it_in_order_and_gives_the_terminal_back(
+    spawn: Spawn, small_app: str, number: signal.Signals
+) -> None:
+    terminal = spawn(small_app)
+    terminal.until_shown("ready to go")
+    terminal.process.send_signal(number)
+    assert terminal.ended() == 128 + number
+    assert_given_back(terminal.text)
+    assert terminal.last_words.strip() == ""
+
+
+def test_a_quit_gives_the_terminal_back(spawn: Spawn, small_app: str) -> None:
+    terminal = spawn(small_app)
+    terminal.until_shown("ready to go")
+    terminal.type("q")
+    assert terminal.ended() == 0
+    assert_given_back(terminal.text)
+
+
+def test_a_terminal_that_goes_away_ends_it(spawn: Spawn, small_app: str) -> None:
+    terminal = spawn(small_app)
+    terminal.until_shown("ready to go")
+    terminal.hang_up()
+    assert terminal.process.wait(PATIENCE) == 128 + signal.SIGHUP
+
+
+def test_a_fault_is_told_in_two_lines_and_written_to_the_log(spawn: Spawn, small_app: str, tmp_path: Path) -> None:
+    terminal = spawn(small_app)
+    terminal.until_shown("ready to go")
+    terminal.type("x")
+    assert terminal.ended() == 1
+    assert_given_back(terminal.text)
+    told = terminal.last_words.strip()
+    assert len(told.splitlines()) == 2
+    assert "ValueError: planted ␛[2Jfault" in told
+    assert "Traceback" not in told + terminal.text
+    assert "hunter2" not in told + terminal.text
+    (log,) = (tmp_path / "home").rglob("orlop.log")
+    assert str(log) in told
+    assert "action_fail" in log.read_text()
+    assert "hunter2" not in log.read_text()
+
+
+def test_a_careless_widget_sends_no_sequence_of_the_store(spawn: Spawn, small_app: str) -> None:
+    terminal = spawn(small_app)
+    terminal.until_shown("hidden")
+    drawn = shown(terminal.text)
+    assert "\x1b" not in drawn
+    assert "\x9b" not in drawn
+
+
+def test_no_color_sends_no_colour(spawn: Spawn, small_app: str) -> None:
+    terminal = spawn(small_app, NO_COLOR="1")
+    terminal.until_shown("ready to go")
+    colours = [
+        code
+        for sequence in re.findall(r"\x1b\[([0-9;]*)m", terminal.text)
+        for code in sequence.split(";")
+        if code and (30 <= int(code) <= 38 or 40 <= int(code) <= 48 or 90 <= int(code) <= 107)
+    ]
+    assert colours == []
