@@ -235,7 +235,7 @@ class Journal:
         return (exact or found)[0]
 
     def _read(self, name: str) -> Change:
-        if _ID.fullmatch(name) is None:
+        if not is_id(name):
             return _damaged(name, "its name is none that a change can have")
         try:
             data = self.root.read(join(CHANGES, name, _JOURNAL), _LIMIT)
@@ -399,8 +399,10 @@ class Journal:
         return Recorded(change=change_id, number=number, step=kept, home=self.writer.home(step.path), folders=folders)
 
     def _next_instant(self) -> int:
-        """Now, yet after every recorded change, so that their order stays what it was if the clock is set back."""
-        return max([times.now(), *(change.at + 1 for change in self.changes())])
+        """Now, yet after the last recorded change, so that their order stays what it was if the clock is set back."""
+        now = times.now()
+        recorded = [name for name in self.root.names(CHANGES) if is_id(name)] if self.root.exists(CHANGES) else []
+        return max(now, self._read(recorded[-1]).at + 1) if recorded else now
 
     def refuse_unfinished(self) -> None:
         """Make sure that no earlier change was cut off.

@@ -6,13 +6,14 @@ and an intent, and works for a store of any kind.
 
 import errno
 import hashlib
+import itertools
 import json
 import os
 import shutil
 import signal
 import stat
-import subprocess
 import sys
+import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -61,7 +62,7 @@ class Fault:
     number: int | None
     """The errno; None for a kill."""
     when: str = "before"
-    """``before`` the call, ``after`` it, or ``half``: a write does half its work first."""
+    """``before`` the call, ``after`` it, or ``half``: only writes fail, and do half their work first."""
     lasting: bool = False
     """Whether every later call fails too."""
 
@@ -80,12 +81,25 @@ FAULTS = (
     KILL_HALF,
     FULL,
     FULL_HALF,
+    FULL_FOR_GOOD,
     BROKEN,
     BROKEN_HALF,
     BROKEN_AFTER,
-    FULL_FOR_GOOD,
     READ_ONLY_FOR_GOOD,
 )
+
+# Faults take turns within a series: call 1 meets the first, call 2 the next, and so on.
+EVERY_FAULT_AT_EVERY_CALL = tuple((fault,) for fault in FAULTS)
+KILL_AND_ONE_OTHER_AT_EVERY_CALL = (
+    (KILL,),
+    (KILL_HALF,),
+    (FULL, BROKEN_AFTER, FULL_FOR_GOOD, BROKEN, READ_ONLY_FOR_GOOD),
+)
+ACTS = ("apply", "undo", "finish", "undo unfinished", "purge")
+
+
+class Dead(BaseException):
+    """A process that was killed, for the purposes of a test that goes on in the same one."""
 
 
 class Faulty(System):
@@ -97,7 +111,9 @@ class Faulty(System):
         self.calls = 0
         self.fired = False
 
-    def _due(self) -> bool:
+    def _due(self, *, writing: bool = False) -> bool:
+        if self.fault.when == "half" and not writing:
+            return False
         self.calls += 1
         due = self.calls == self.at or (self.fault.lasting and 0 < self.at < self.calls)
         self.fired = self.fired or due
@@ -125,7 +141,7 @@ class Faulty(System):
         raise self._fail()
 
     def write(self, fd: int, data: bytes) -> int:
-        if not self._due():
+        if not self._due(writing=True):
             return super().write(fd, data)
         if self.fault.when != "before":
             super().write(fd, data[: len(data) // 2] if self.fault.when == "half" else data)
@@ -162,6 +178,25 @@ class Faulty(System):
 
     def setxattr(self, fd: int, name: str, value: bytes) -> None:
         self._call(lambda: os.setxattr(fd, name, value))
+
+
+class Cut(Faulty):
+    """The process dies when the n-th step is done: when the n-th thing of the store itself was renamed."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.step = step
+        self.dead = False
+
+    def _due(self, *, writing: bool = False) -> bool:
+        if self.dead:
+            raise Dead
+        return False
+
+    def rename(self, source: str, source_folder: int, target: str, target_folder: int, *, replace: bool) -> None:
+        super().rename(source, source_folder, target, target_folder, replace=replace)
+        self.step -= not source.startswith(".new-")
+        self.dead = self.step == 0
 
 
 # --- trees -------------------------------------------------------------------
@@ -204,6 +239,33 @@ def differences(found: Tree, wanted: Tree) -> list[str]:
     ]
 
 
+def copy_tree(source: Path, target: Path) -> None:
+    """A copy with kinds, modes, owners and hard links; times are new, as are inodes."""
+    target.mkdir()
+    made: dict[int, Path] = {}
+    for here, folders, files in os.walk(source):
+        beside = target / os.path.relpath(here, source)
+        for name in (*folders, *files):
+            old, new = os.path.join(here, name), beside / name
+            found = os.lstat(old)
+            if found.st_nlink > 1 and found.st_ino in made:
+                os.link(made[found.st_ino], new)
+                continue
+            if stat.S_ISLNK(found.st_mode):
+                new.symlink_to(os.readlink(old))
+            elif stat.S_ISDIR(found.st_mode):
+                new.mkdir()
+            elif stat.S_ISREG(found.st_mode):
+                new.write_bytes(Path(old).read_bytes())
+                made[found.st_ino] = new
+            else:
+                os.mknod(new, found.st_mode, found.st_rdev)
+            os.chown(new, found.st_uid, found.st_gid, follow_symlinks=False)
+            if not stat.S_ISLNK(found.st_mode):
+                new.chmod(stat.S_IMODE(found.st_mode))
+    target.chmod(stat.S_IMODE(source.stat().st_mode))
+
+
 # --- the harness ---------------------------------------------------------------
 
 
@@ -226,25 +288,23 @@ class Harness:
     open: Opener
     intent: Callable[[Store], Intent]
     statement: Statement | None = None
-    faults: tuple[Fault, ...] = FAULTS
-    stride: int = 1
-    """Every how many calls a fault is injected: 1 for all of them."""
+    series: tuple[tuple[Fault, ...], ...] = KILL_AND_ONE_OTHER_AT_EVERY_CALL
     injected: dict[str, int] = field(default_factory=dict)
     """Act and fault → how many failures were injected."""
     original: Tree = field(default_factory=dict)
     changed: Tree = field(default_factory=dict)
     damage: frozenset[tuple[str, str, str]] = frozenset()
+    _cut: int = 1
 
-    def run(self, acts: Iterable[str] = ("apply", "undo", "finish", "undo unfinished", "purge")) -> int:
-        """Every fault at every call of these acts; how many failures were injected."""
+    def run(self, acts: Iterable[str] = ACTS) -> int:
+        """Let every call of these acts fail; how many failures were injected."""
         self._prepare()
         for act in acts:
-            for fault in self.faults:
-                self._run_act(act, fault)
+            for faults in self.series:
+                self._run_act(act, faults)
         total = sum(self.injected.values())
-        sys.stdout.write(
-            "".join(f"{count:6} {what}\n" for what, count in self.injected.items()) + f"{total:6} in all\n"
-        )
+        lines = [f"{count:6} {what}\n" for what, count in self.injected.items()]
+        sys.stdout.write("".join(lines) + f"{total:6} in all\n")
         return total
 
     # preparing
@@ -258,6 +318,7 @@ class Harness:
             self.damage = _damage(store)
         work = self._copy(base, "undisturbed")
         with self._opened(work) as store:
+            self._cut = (len(_planned(store, self.intent(store)).steps) + 1) // 2
             self.apply(store, Journal.of(store.root, Faulty()))
         self.changed = read_tree(str(work))
         assert differences(self.changed, self.original), "the change changes nothing"
@@ -271,7 +332,7 @@ class Harness:
         target = self.folder / name
         if target.exists():
             shutil.rmtree(target)
-        subprocess.run(["cp", "-a", str(source), str(target)], check=True)
+        copy_tree(source, target)
         return target
 
     @contextmanager
@@ -298,30 +359,22 @@ class Harness:
     def purge(self, store: Store, journal: Journal) -> object:
         return executor.purge(store, journal, statement=self.statement)
 
-    def _run_act(self, act: str, fault: Fault) -> None:
-        number = 1
-        while True:
+    def _run_act(self, act: str, faults: tuple[Fault, ...]) -> None:
+        do = {"apply": self.apply, "finish": self.finish, "purge": self.purge}.get(act, self.undo)
+        for number in itertools.count(1):
+            fault = faults[(number - 1) % len(faults)]
             work = self._copy(self.folder / "base", "work")
             self._lead_up_to(act, work)
-            do = {
-                "apply": self.apply,
-                "undo": self.undo,
-                "finish": self.finish,
-                "undo unfinished": self.undo,
-                "purge": self.purge,
-            }[act]
-            label = f"{act}, {fault.name} at call {number}"
             try:
                 fired, error = self._disturbed(work, do, fault, number)
                 if not fired:
                     return
                 self._look_at(act, work, fault, error)
             except (AssertionError, OrlopError) as failure:
-                failure.add_note(f"after {label}")
+                failure.add_note(f"after {act}, {fault.name} at call {number}")
                 raise
             what = f"{act}: {fault.name}"
             self.injected[what] = self.injected.get(what, 0) + 1
-            number += self.stride
 
     def _lead_up_to(self, act: str, work: Path) -> None:
         """Bring a fresh store to where the act begins."""
@@ -331,30 +384,8 @@ class Harness:
             with self._opened(work) as store:
                 self.apply(store, Journal.of(store.root, Faulty()))
             return
-        with self._opened(work) as store:
-            self._kill_in_the_middle(work, store)
-
-    def _kill_in_the_middle(self, work: Path, store: Store) -> None:
-        """Cut an apply off at its second rename of a step, or at its first if it has one only."""
-        steps = len(_planned(store, self.intent(store)).steps)
-        if not in_child(lambda: self._until_rename(work, min(2, steps))):
-            raise AssertionError("the change was not cut off")
-
-    def _until_rename(self, work: Path, wanted: int) -> None:
-        class Cut(Faulty):
-            renames = 0
-
-            def rename(
-                self, source: str, source_folder: int, target: str, target_folder: int, *, replace: bool
-            ) -> None:
-                if not source.startswith(".new-"):
-                    self.renames += 1
-                    if self.renames == wanted:
-                        os.kill(os.getpid(), signal.SIGKILL)
-                super().rename(source, source_folder, target, target_folder, replace=replace)
-
-        with self._opened(work) as store:
-            self.apply(store, Journal.of(store.root, Cut()))
+        with self._opened(work) as store, pytest.raises(Dead):
+            self.apply(store, Journal.of(store.root, Cut(self._cut)))
 
     def _disturbed(self, work: Path, do: Act, fault: Fault, number: int) -> tuple[bool, OrlopError | None]:
         """Do it with the fault; whether the fault was met, and the error that came of it."""
@@ -403,15 +434,13 @@ class Harness:
             assert state in (State.DONE, State.PURGED)
 
     def _undo_a_copy(self, work: Path, state: State | None) -> None:
+        if state in (None, State.UNDONE, State.ROLLED_BACK, State.PURGED):
+            with self._opened(work) as store, pytest.raises(Refused if state is State.PURGED else NotFound):
+                self.undo(store, Journal.of(store.root, Faulty()))
+            return
         copy = self._copy(work, "copy")
         with self._opened(copy) as store:
-            try:
-                self.undo(store, Journal.of(store.root, Faulty()))
-            except NotFound:
-                assert state in (None, State.UNDONE, State.ROLLED_BACK)
-            except Refused:
-                assert state is State.PURGED
-                return
+            self.undo(store, Journal.of(store.root, Faulty()))
             assert _damage(store) <= self.damage
         assert differences(read_tree(str(copy)), self.original) == []
 
@@ -682,9 +711,24 @@ def make_small_store(folder: str) -> None:
 
 
 @pytest.fixture
-def harness(tmp_path: Path) -> Callable[..., Harness]:
-    """Makes a `Harness` in a folder of the test's own: ``harness(make=…, open=…, intent=…)``."""
-    folder = tmp_path / "harness"
+def quick_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is such a place: a harness makes and removes thousands of folders."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="orlop-test-", dir=memory) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def harness(quick_folder: Path) -> Callable[..., Harness]:
+    """Makes a `Harness` in a folder of the test's own: ``harness(make=…, open=…, intent=…)``.
+
+    Every call is met by a kill and by one other fault; with ORLOP_EVERY_FAILURE in
+    the environment by all of them, which takes minutes.
+    """
+    folder = quick_folder / "harness"
     folder.mkdir()
 
     def build(
@@ -693,12 +737,11 @@ def harness(tmp_path: Path) -> Callable[..., Harness]:
         intent: Callable[[Store], Intent],
         *,
         statement: Statement | None = None,
-        faults: tuple[Fault, ...] = FAULTS,
-        stride: int = 1,
+        series: tuple[tuple[Fault, ...], ...] | None = None,
     ) -> Harness:
-        return Harness(
-            folder=folder, make=make, open=open, intent=intent, statement=statement, faults=faults, stride=stride
-        )
+        every = "ORLOP_EVERY_FAILURE" in os.environ
+        chosen = series or (EVERY_FAULT_AT_EVERY_CALL if every else KILL_AND_ONE_OTHER_AT_EVERY_CALL)
+        return Harness(folder=folder, make=make, open=open, intent=intent, statement=statement, series=chosen)
 
     return build
 

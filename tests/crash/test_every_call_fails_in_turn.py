@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orlop.plan import Intent, Remove, Tag, Untag
+from orlop.plan import Intent, Remove, Tag
 from orlop.records import Key
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 INTENTS: dict[str, Intent] = {
     "tag": Tag(image="one", name="new:1"),
-    "untag": Untag(names=("a:1",)),
     "remove": Remove(keys=(Key("", "one", None),)),
 }
 
