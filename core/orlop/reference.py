@@ -49,7 +49,11 @@ class Reference:
 
     @property
     def familiar(self) -> str:
-        """The whole familiar text, as repositories.json has it."""
+        """The whole familiar text, as repositories.json has it.
+
+        It reads back as this reference, save where the path begins like a host
+        (``docker.io/a.b/c`` is written ``a.b/c``): the engine confuses those too.
+        """
         return self.repository + self._suffix
 
     @property
@@ -75,10 +79,10 @@ def parse(text: str) -> Reference:
     """
     name, digest = _cut_digest(text)
     name, tag = _cut_tag(name, text)
+    if len(name) > NAME_LIMIT:  # first, so that matching is never long
+        raise _invalid(text, f"the name has {len(name)} characters, where {NAME_LIMIT} are allowed")
     if _NAME.fullmatch(name) is None:
         raise _invalid(text, _why_no_name(name))
-    if len(name) > NAME_LIMIT:
-        raise _invalid(text, f"the name has {len(name)} characters, where {NAME_LIMIT} are allowed")
     domain, path = _split_domain(name)
     if path.lower() != path:
         raise _invalid(text, "the repository must be lower case")
