@@ -219,9 +219,8 @@ class Folder:
             NotFound, WrongKind, NoPermission, StorageFailure, Escapes
             TooLarge: it holds more than `limit` bytes.
         """
-        fd = self._open(name)
+        fd, size = self._open(name)
         try:
-            size = os.fstat(fd).st_size
             if size > limit:
                 raise TooLarge(size, limit, path=self._at(name))
             data = os.read(fd, size + 1)
@@ -250,7 +249,8 @@ class Folder:
         Raises:
             NotFound, WrongKind, NoPermission, StorageFailure, Escapes
         """
-        return os.fdopen(self._open(name), "rb")
+        fd, _ = self._open(name)
+        return os.fdopen(fd, "rb")
 
     def link_target(self, name: str) -> str:
         """The text of a symbolic link.
@@ -267,17 +267,18 @@ class Folder:
                 raise WrongKind(self.stat(name).kind, "link", path=self._at(name)) from error
             raise translate(error, "the link cannot be read", self._at(name)) from error
 
-    def _open(self, name: str) -> int:
+    def _open(self, name: str) -> tuple[int, int]:
+        """A descriptor of a regular file, and its size in bytes."""
         _single(name)
         try:
             fd = os.open(name, _FILE_FLAGS, dir_fd=self._fd)
         except OSError as error:
             raise self._wrong(error, name, "file") from error
-        mode = os.fstat(fd).st_mode
-        if not stat_module.S_ISREG(mode):
+        found = os.fstat(fd)
+        if not stat_module.S_ISREG(found.st_mode):
             os.close(fd)
-            raise WrongKind(kind_of(mode), "file", path=self._at(name))
-        return fd
+            raise WrongKind(kind_of(found.st_mode), "file", path=self._at(name))
+        return fd, found.st_size
 
     def _wrong(self, error: OSError, name: str, wanted: str) -> OrlopError:
         """The error for an open that failed; what stands there is named where it is of the wrong kind."""
