@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from orlop.samples import Sample, make
+from orlop.samples import DataRoot, Sample, make
 from orlop_tui.__main__ import main
 
 
@@ -66,7 +66,35 @@ def healthy(tmp_path_factory: pytest.TempPathFactory) -> Sample:
     return make(str(tmp_path_factory.mktemp("cli") / "healthy"), damage=False)
 
 
+@dataclass(frozen=True)
+class Small:
+    """A healthy store of a few images, quick to copy."""
+
+    path: str
+    images: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
+    path = str(tmp_path_factory.mktemp("cli") / "small")
+    root = DataRoot.create(path)
+    base = root.image({"base": b"b"}, names=("base:1",))
+    web = root.image({"web": b"w"}, on=base, names=("ghcr.io/acme/web:2026.08", "ghcr.io/acme/web:stable"))
+    used = root.image({"old": b"o"}, on=base, names=("ghcr.io/acme/web:2026.07",))
+    root.container("acme-web-1", used)
+    root.image({"pg": b"p"}, on=base, names=("postgres:16",))
+    root.image({"redis": b"r"}, names=("redis:7",))
+    untagged = root.image({"left": b"l"}, on=base)
+    parent = root.image({"step": b"1"}, on=base, local=True)
+    root.image({"step": b"2"}, on=parent, names=("built:1",), local=True)
+    for layer in web.layers:
+        root.mapping(layer, "ghcr.io/acme/web")
+        root.mapping(layer, "localhost:5000/web")
+    images = {"web": web.id, "used": used.id, "untagged": untagged.id, "parent": parent.id}
+    return Small(path, images)
+
+
 @pytest.fixture
-def own(healthy: Sample, tmp_path: Path) -> Path:
+def own(small: Small, tmp_path: Path) -> Path:
     """A healthy store of one's own, to change."""
-    return Path(shutil.copytree(healthy.path, tmp_path / "own", symlinks=True))
+    return Path(shutil.copytree(small.path, tmp_path / "own", symlinks=True))

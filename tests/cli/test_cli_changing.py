@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from orlop.samples import Sample, make
+from orlop.samples import DataRoot, make
 
 Orlop: TypeAlias = Callable[..., Any]
 Types: TypeAlias = Callable[[str], None]
@@ -25,13 +25,13 @@ def cut_off(store: Path) -> None:
     journal.write_bytes(b"".join(lines[:-1]))
 
 
-def test_a_plan_names_what_goes_what_stays_and_the_bytes(orlop: Orlop, own: Path, healthy: Sample) -> None:
-    ran = orlop("rm", own, healthy.images["untagged"], "--dry-run")
+def test_a_plan_names_what_goes_what_stays_and_the_bytes(orlop: Orlop, own: Path, small: Any) -> None:
+    ran = orlop("rm", own, small.images["untagged"], "--dry-run")
 
     assert ran.code == 0
-    for part in ("Remove", "Layers", "Space", "0 B now", "Basis", "engine not running", "Command", "dry run"):
+    for part in ("Remove", "Layers", "Space", "0 B now", "Basis", "engine not running", "by command", "dry run"):
         assert part in ran.out
-    assert f"orlop rm {own} {healthy.images['untagged']}" in ran.out
+    assert f"orlop rm {own} {small.images['untagged']}" in ran.out
 
 
 def test_a_dry_run_changes_nothing(orlop: Orlop, own: Path) -> None:
@@ -45,8 +45,8 @@ def test_a_dry_run_changes_nothing(orlop: Orlop, own: Path) -> None:
     assert not (own / ".orlop").exists()
 
 
-def test_a_plan_in_json_has_its_steps_and_bytes(orlop: Orlop, own: Path, healthy: Sample) -> None:
-    (plan,) = orlop("rm", own, healthy.images["batch"], "--dry-run", "--json").objects()
+def test_a_plan_in_json_has_its_steps_and_bytes(orlop: Orlop, own: Path, small: Any) -> None:
+    (plan,) = orlop("rm", own, small.images["untagged"], "--dry-run", "--json").objects()
 
     assert plan["type"] == "plan"
     assert {"op", "path"} <= set(plan["steps"][0])
@@ -104,9 +104,9 @@ def test_a_weighty_plan_asks_for_the_count(orlop: Orlop, own: Path, types: Types
     assert orlop("untag", own, "postgres:16").code == 0
 
 
-def test_an_undo_brings_everything_back(orlop: Orlop, own: Path, healthy: Sample) -> None:
+def test_an_undo_brings_everything_back(orlop: Orlop, own: Path, small: Any) -> None:
     before = orlop("ls", own, "--json").out
-    assert orlop("rm", own, healthy.images["batch"], "--yes").code == 0
+    assert orlop("rm", own, small.images["untagged"], "--yes").code == 0
     assert orlop("ls", own, "--json").out != before
 
     ran = orlop("undo", own)
@@ -123,8 +123,8 @@ def test_an_undo_without_a_change_is_one_clear_error(orlop: Orlop, own: Path) ->
     assert "nothing to take back" in ran.err
 
 
-def test_a_refusal_gives_each_reason_on_its_line(orlop: Orlop, own: Path, healthy: Sample) -> None:
-    ran = orlop("rm", own, healthy.images["built-1"], healthy.images["built-2"], healthy.images["web"], "--yes")
+def test_a_refusal_gives_each_reason_on_its_line(orlop: Orlop, own: Path, small: Any) -> None:
+    ran = orlop("rm", own, small.images["parent"], small.images["used"], "--yes")
 
     assert ran.code == 4
     assert ran.err.startswith("orlop: refused")
@@ -139,8 +139,8 @@ def test_a_name_that_does_not_parse_is_wrong_usage(orlop: Orlop, own: Path) -> N
     assert "cannot be a name" in ran.err
 
 
-def test_untag_takes_names_and_no_ids(orlop: Orlop, own: Path, healthy: Sample) -> None:
-    assert orlop("untag", own, healthy.images["web"], "--yes").code == 64
+def test_untag_takes_names_and_no_ids(orlop: Orlop, own: Path, small: Any) -> None:
+    assert orlop("untag", own, small.images["web"], "--yes").code == 64
 
 
 def test_an_engine_that_runs_is_refused_before_anything_is_asked(orlop: Orlop, own: Path, types: Types) -> None:
@@ -189,7 +189,7 @@ class TestPlanFiles:
         assert NAME in names(orlop, own)
 
     def test_a_plan_of_another_store_is_refused(self, orlop: Orlop, own: Path, tmp_path: Path) -> None:
-        make(str(tmp_path / "other"), damage=False)
+        DataRoot.create(str(tmp_path / "other"))
         orlop("untag", own, NAME, "--plan", tmp_path / "p.json")
 
         ran = orlop("apply", tmp_path / "other", tmp_path / "p.json", "--yes")
@@ -266,8 +266,8 @@ class TestJournal:
         assert [one["state"] for one in changes] == ["undone", "done"]
         assert all(one["at"] and one["action"] and one["id"] for one in changes)
 
-    def test_a_purge_frees_the_space_and_ends_the_undo(self, orlop: Orlop, own: Path, healthy: Sample) -> None:
-        orlop("rm", own, healthy.images["batch"], "--yes")
+    def test_a_purge_frees_the_space_and_ends_the_undo(self, orlop: Orlop, own: Path, small: Any) -> None:
+        orlop("rm", own, small.images["untagged"], "--yes")
         held = orlop("journal", own, "--json").objects()[0]["bytes"]
         assert held > 0
         assert orlop("purge", own).code == 4

@@ -129,6 +129,14 @@ def test_ids_are_short_and_other_texts_whole_and_safe() -> None:
     assert format.short("no\x1bid") == "no␛id"
 
 
+def test_digests_in_a_sentence_can_be_shortened_and_nothing_else_is() -> None:
+    assert format.shortened(f"image {ID}, file {'ab' * 32}\n") == f"image {'ab' * 6}, file {'ab' * 32}␊"
+
+
+def test_advice_names_the_store_so_that_it_can_be_copied() -> None:
+    assert format.advice("run `orlop ls PATH`, or set PATH", "/a b") == "run `orlop ls '/a b'`, or set PATH"
+
+
 def test_secrets_are_masked_in_every_part_of_a_config() -> None:
     config = {
         "config": {

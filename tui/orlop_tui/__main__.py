@@ -32,6 +32,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except OrlopError as error:
+        error.do = format.advice(error.do, getattr(arguments, "path", "PATH"))
         Output(json=getattr(arguments, "json", False)).error(error)
         return exits.of_error(error)
     except BrokenPipeError:

@@ -49,6 +49,8 @@ _MINUTE = 60
 _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
 _YEAR = 365 * _DAY
+_DIGEST = re.compile(r"sha256:([0-9a-f]{12})[0-9a-f]{52}(?![0-9a-f])", re.ASCII)
+_PLACEHOLDER = re.compile(r"(`orlop [^`]*?)\bPATH\b")
 _ASSIGNMENT = re.compile(r"""([A-Za-z_][\w.-]*)=("[^"]*"|'[^']*'|\S+)""")
 
 
@@ -68,6 +70,11 @@ def words(error: OrlopError) -> list[tuple[str, str]]:
         for index, (label, text) in enumerate(lines)
         if text
     ]
+
+
+def advice(do: str, path: str) -> str:
+    """What a person can do, with the store's own path in the place of ``PATH`` in the commands that it names."""
+    return _PLACEHOLDER.sub(lambda found: found[1] + shell([path]), do)
 
 
 def surprise(error: BaseException) -> str:
@@ -138,6 +145,11 @@ def short(text: str) -> str:
     if is_hex(text):
         return text[:12]
     return visible(text)
+
+
+def shortened(text: str) -> str:
+    """A sentence made safe, each digest in it cut to twelve digits."""
+    return _DIGEST.sub(lambda found: found[1], visible(text))
 
 
 def state_word(row: Row) -> str:

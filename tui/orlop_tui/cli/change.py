@@ -206,7 +206,7 @@ def _finish(arguments: argparse.Namespace) -> int:
     from orlop.apply import finish
     from orlop.journal import Journal
 
-    output = Output(json=arguments.json)
+    output = Output(json=arguments.json, full=arguments.no_trunc)
     with opening.of_one_root(arguments.path, arguments.driver) as stores:
         change = Journal.of(stores[0].root).unfinished()
         if change is None:
@@ -308,13 +308,14 @@ def _show(output: Output, store: Store, plan: Plan, arguments: argparse.Namespac
     commands = format.command(arguments.path, plan.intent, driver=arguments.driver or "").splitlines()
     output.labelled(
         [
-            *format.plan_lines(plan),
+            *((label, output.sentence(line)) for label, line in format.plan_lines(plan)),
             ("Space", format.plan_space(plan)),
             ("Basis", f"{visible(store.identity.label)} seen {format.moment(snapshot.seen_at)}"),
             ("", f"{format.ENGINE_WORDS[snapshot.engine]}{f': {engine}' if engine else ''}"),
-            *(("" if index else "Command", line) for index, line in enumerate(commands)),
         ]
     )
+    output.line("\nThe same by command:")  # not broken into lines: it is there to be copied
+    output.lines(f"  {line}" for line in commands)
 
 
 def print_receipt(output: Output, receipt: "Receipt", path: str, *, undoable: bool = True) -> int:

@@ -90,7 +90,7 @@ def _print_finding(output: Output, finding: Finding) -> None:
 
 def _facts(output: Output, finding: Finding) -> Iterator[tuple[str, str]]:
     yield "where", visible(finding.path)
-    yield "found", visible(finding.detail)
+    yield "found", output.sentence(finding.detail)
     affected = [*(output.name(name) for name in finding.names)]
     affected += [f"image {output.identity(image)}" for image in finding.images]
     affected += [f"container {output.identity(container)}" for container in finding.containers]

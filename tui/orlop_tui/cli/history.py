@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from orlop.journal import Change, Journal
 
 _AGE = re.compile(r"([0-9]{1,6})([smhdw])", re.ASCII)
+_ID_SHOWN = 19
+"""Characters of a change's id that a terminal shows: to the millisecond, and enough to name it by."""
+
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
@@ -26,7 +29,7 @@ def journal(arguments: argparse.Namespace) -> int:
     """List every change, oldest first, with what its quarantine holds."""
     from orlop.journal import Journal, State
 
-    output = Output(json=arguments.json)
+    output = Output(json=arguments.json, full=arguments.no_trunc)
     with opening.of_one_root(arguments.path, arguments.driver) as stores:
         changes = Journal.of(stores[0].root).changes()
         for change in changes:
@@ -44,7 +47,7 @@ def undo(arguments: argparse.Namespace) -> int:
     from orlop.apply import undo as run
     from orlop.journal import Journal
 
-    output = Output(json=arguments.json)
+    output = Output(json=arguments.json, full=arguments.no_trunc)
     with opening.of_one_root(arguments.path, arguments.driver) as stores:
         record = Journal.of(stores[0].root)
         change = record.find(arguments.change) if arguments.change else _last(record.changes())
@@ -63,7 +66,7 @@ def purge(arguments: argparse.Namespace) -> int:
     from orlop.apply import purge as run
     from orlop.journal import Journal
 
-    output = Output(json=arguments.json)
+    output = Output(json=arguments.json, full=arguments.no_trunc)
     before = times.now() - seconds(arguments.older) * 1_000_000_000 if arguments.older else None
     with opening.of_one_root(arguments.path, arguments.driver) as stores:
         record = Journal.of(stores[0].root)
@@ -154,7 +157,7 @@ def _print_changes(output: Output, changes: "Sequence[Change]") -> None:
         ],
         (
             [
-                visible(change.id),
+                visible(change.id if output.full else change.id[:_ID_SHOWN]),
                 format.moment(change.at) if change.at else format.UNKNOWN,
                 change.state,
                 format.size(change.bytes),

@@ -96,6 +96,7 @@ def mapping(found: DigestMapping, scope: str) -> Object:
         "digest": found.digest or None,
         "source": found.source or None,
         "images": list(found.images),
+        "authenticated": found.authenticated,
         "stale": found.stale,
         "reason": found.reason or None,
         "path": found.path,

@@ -7,6 +7,7 @@ Texts from a store are made safe by whoever composes a line (`orlop_tui.format`,
 import json
 import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
@@ -59,14 +60,24 @@ class Output:
         self.lines(" " * indent + line for line in format.table(columns, rows, width=width))
 
     def labelled(self, pairs: Iterable[tuple[str, str]], *, indent: int = MARGIN) -> None:
-        """Lines with a word at the margin, aligned; an empty word continues the one above."""
+        """Lines with a word at the margin, aligned; an empty word continues the one above.
+
+        A terminal too narrow gets them broken between words; no path or digest is ever broken.
+        """
         found = list(pairs)
         room = max((len(label) for label, _ in found), default=0)
-        self.lines(f"{' ' * indent}{label:<{room}}  {text}".rstrip() for label, text in found)
+        width = None if self.width is None else max(self.width - indent - room - 2, 20)
+        for label, text in found:
+            for number, line in enumerate(_broken(text, width)):
+                self.line(f"{' ' * indent}{'' if number else label:<{room}}  {line}".rstrip())
 
     def identity(self, text: str) -> str:
         """A digest or id: whole, or twelve digits where a terminal shows it."""
         return visible(text) if self.full else format.short(text)
+
+    def sentence(self, text: str) -> str:
+        """A sentence of the store, safe; the digests in it are shortened where a terminal shows it."""
+        return visible(text) if self.full else format.shortened(text)
 
     def name(self, text: str) -> str:
         """A name, safe; the digest of a digest reference is shortened where a terminal shows it."""
@@ -82,6 +93,12 @@ class Output:
     def note(self, text: str) -> None:
         """A safe line on stderr, beside whatever stdout carries."""
         say(text)
+
+
+def _broken(text: str, width: int | None) -> list[str]:
+    if width is None or format.cells(text) <= width:
+        return [text]
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def say(text: str) -> None:

@@ -50,7 +50,7 @@ def _print_rows(output: Output, rows: Sequence[tuple[str, Row]]) -> None:
         return
     now = times.now()
     drivers = len({scope for scope, _ in rows}) > 1
-    reasons = any(row.reason for _, row in rows)
+    reasons = output.width is None and any(row.reason for _, row in rows)
     columns = [
         Column(title="NAME", gives=True),
         Column(title="IMAGE ID"),
@@ -72,10 +72,27 @@ def _print_rows(output: Output, rows: Sequence[tuple[str, Row]]) -> None:
                 format.size(row.own_size),
                 format.state_word(row),
                 *([visible(scope)] if drivers else []),
-                *([visible(row.reason)] if reasons else []),
+                *([output.sentence(row.reason)] if reasons else []),
             ]
             for scope, row in rows
         ),
+    )
+    if not reasons:
+        _print_reasons(output, [row for _, row in rows])
+
+
+def _print_reasons(output: Output, rows: Sequence[Row]) -> None:
+    """Below a table that has no room for it: why each image is not sound."""
+    unsound: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row.reason:
+            unsound.setdefault((format.state_word(row), row.reason), []).append(
+                output.identity(row.key.id) if row.key.name is None else output.name(row.key.name)
+            )
+    if unsound:
+        output.line("\nNot sound (`orlop check` says more)")
+    output.labelled(
+        (state, f"{', '.join(names)}: {output.sentence(reason)}") for (state, reason), names in unsound.items()
     )
 
 
@@ -284,6 +301,7 @@ def _print_mappings(output: Output, records: object, *, heading: bool = True) ->
             Column(title="DIFF ID"),
             Column(title="BLOB DIGEST"),
             Column(title="SOURCE", gives=True),
+            Column(title="HMAC"),
             Column(title="IMAGES", right=True),
             Column(title="STATE", gives=True),
         ],
@@ -292,8 +310,9 @@ def _print_mappings(output: Output, records: object, *, heading: bool = True) ->
                 output.identity(one.diff_id),
                 output.identity(one.digest) if one.digest else "-",
                 visible(one.source) or "-",
+                "yes" if one.authenticated else "-",
                 str(len(one.images)),
-                f"stale: {visible(one.reason)}" if one.stale else "ok",
+                f"stale: {output.sentence(one.reason)}" if one.stale else "ok",
             ]
             for one in found
         ),
