@@ -1,0 +1,128 @@
+"""Every plan of a Docker store, cut off or failing at every file operation in turn.
+
+After each failure every object is old or new, the journal tells the truth, and
+both ways out, finishing and undoing, reach exactly what they promise; the check
+finds no damage that was not there before.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orlop.docker.store import DockerStore
+from orlop.fs import Root
+from orlop.plan import Intent, Plan, Remove, Tag, Unmap, Untag
+from orlop.records import Key
+from orlop.samples import DataRoot, Step
+from orlop.store import Store
+
+DIGEST = "sha256:" + "d" * 64
+
+
+def opened(path: str) -> DockerStore:
+    root = Root.open(path)
+    [driver] = root.names("image")
+    return DockerStore(root, driver)
+
+
+def named(data: DataRoot) -> None:
+    """Two small images, the second of them on no layer that matters."""
+    image = data.image({"app": b"app"}, names=["app:1", "app:2", f"app@{DIGEST}"], local=True)
+    data.image(names=["base:1"])
+    data.mapping(image.layers[0], "host/app", pushed=True)
+    data.mapping(image.layers[0], "host/other")
+
+
+def shared(data: DataRoot) -> None:
+    """An image with names in two repositories and two layers of its own, on a base that stays."""
+    base = data.image({"base": b"base"}, names=["base:1"])
+    data.image({"app": b"app"}, {"more": b"more"}, on=base, names=["app:1", f"app@{DIGEST}", "other:1"])
+    data.metadata(data.image({"z": b"z"}, on=base).id, "lastUpdated", b"2026-08-01T10:00:00Z")
+
+
+def built(data: DataRoot) -> None:
+    """An image of a build, with its untagged parents, on a base that stays."""
+    base = data.image({"base": b"base"}, names=["base:1"])
+    data.build(Step(created_by="ENV A=1"), Step(created_by="COPY f", files={"f": b"f"}), on=base, names=["built:1"])
+
+
+def row(name: str) -> Callable[[Store], Intent]:
+    """The removal of a named row."""
+    return lambda store: Remove(keys=store.find(name))
+
+
+def image(name: str) -> Callable[[Store], Intent]:
+    """The removal of an image with all its names."""
+    return lambda store: Remove(keys=(Key("", store.find(name)[0].id, None),))
+
+
+def mappings(count: int) -> Callable[[Store], Intent]:
+    """The removal of the first so many mappings."""
+
+    def intent(store: Store) -> Intent:
+        assert isinstance(store, DockerStore)
+        [found] = store.model.v2_lists.values()
+        return Unmap(mappings=tuple((found.diff_id, entry.digest, entry.source) for entry in found.entries[:count]))
+
+    return intent
+
+
+@dataclass(frozen=True)
+class Case:
+    """One plan on a store of its own."""
+
+    driver: str
+    fill: Callable[[DataRoot], None]
+    intent: Callable[[Store], Intent]
+    steps: int
+    """How many steps the plan must have at least: a harness on less would prove less."""
+    daily: bool = False
+    """Whether a kill at every file operation is part of every run of the tests."""
+
+    def make(self, path: str) -> None:
+        data = DataRoot.create(path, driver=self.driver)
+        self.fill(data)
+        data.settle()
+
+    def check(self, folder: Path) -> None:
+        folder.mkdir()
+        self.make(str(folder))
+        store = opened(str(folder))
+        plan = store.plan(self.intent(store))
+        store.close()
+        assert isinstance(plan, Plan), plan
+        assert len(plan.steps) >= self.steps
+
+
+CASES = {
+    "tag": Case("overlay2", named, lambda store: Tag(image=store.find("app:1")[0].id, name="new:1"), 1, daily=True),
+    "move a tag": Case("overlay2", named, lambda store: Tag(image=store.find("app:1")[0].id, name="base:1"), 1),
+    "untag": Case("overlay2", named, lambda _: Untag(names=("app:1", f"app@{DIGEST}")), 1),
+    "remove a name": Case("overlay2", named, row("app:1"), 1),
+    "remove an image, overlay2": Case("overlay2", shared, image("app:1"), 8, daily=True),
+    "remove an image, vfs": Case("vfs", shared, image("app:1"), 6),
+    "remove with parents, overlay2": Case("overlay2", built, row("built:1"), 8),
+    "remove with parents, vfs": Case("vfs", built, row("built:1"), 7),
+    "unmap one": Case("overlay2", named, mappings(1), 1),
+    "unmap all": Case("overlay2", named, mappings(2), 2, daily=True),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_a_plan_survives_every_failure(harness: Any, case: Case, tmp_path: Path) -> None:
+    """Daily, each plan is done and taken back, and some are killed at every file operation.
+
+    With ORLOP_EVERY_FAILURE in the environment all of them meet every failure at
+    every file operation of applying, undoing, finishing and purging.
+    """
+    case.check(tmp_path / "sample")
+    run = harness(case.make, opened, case.intent)
+    if "ORLOP_EVERY_FAILURE" in os.environ:
+        assert run.run() > 500
+        return
+    run.series = run.series[:1]
+    assert run.run(acts=("apply",) if case.daily else ()) >= (20 if case.daily else 0)
