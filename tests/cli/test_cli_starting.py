@@ -60,6 +60,22 @@ def test_no_command_loads_what_only_the_screens_need(sample: Sample) -> None:
     assert not loaded & {"textual", "rich", "watchfiles", "asyncio", "filelock"}
 
 
+def test_json_does_not_even_load_what_formats_for_people(sample: Sample) -> None:
+    code = "import sys\nfrom orlop_tui.__main__ import main\nmain(sys.argv[1:])\nassert 'humanize' not in sys.modules"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, "ls", sample.path, "--json"],
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
 def test_every_command_is_in_the_help(orlop: Orlop) -> None:
     ran = orlop("-h")
 
@@ -116,12 +132,12 @@ def test_a_folder_may_have_the_name_of_a_command(orlop: Orlop, tmp_path: Path, m
     assert "PATH" in orlop("ls").err
 
 
-def test_a_dumb_terminal_is_refused(sample: Sample) -> None:
+def on_a_terminal(*words: str | Path, term: str) -> "subprocess.CompletedProcess[str]":
     leader, follower = pty.openpty()
     with os.fdopen(leader, "rb"), os.fdopen(follower, "wb") as terminal:
-        done = subprocess.run(
-            [*COMMAND, sample.path],
-            env=ENVIRONMENT | {"TERM": "dumb"},
+        return subprocess.run(
+            [*COMMAND, *map(str, words)],
+            env=ENVIRONMENT | {"TERM": term},
             stdin=terminal,
             stdout=terminal,
             stderr=subprocess.PIPE,
@@ -130,8 +146,19 @@ def test_a_dumb_terminal_is_refused(sample: Sample) -> None:
             timeout=60,
         )
 
+
+def test_a_dumb_terminal_is_refused(sample: Sample) -> None:
+    done = on_a_terminal(sample.path, term="dumb")
+
     assert done.returncode == 64
     assert "TERM=dumb" in done.stderr
+
+
+def test_a_folder_without_a_store_is_said_before_the_screens_open(tmp_path: Path) -> None:
+    done = on_a_terminal(tmp_path, term="xterm")
+
+    assert done.returncode == 3
+    assert "no container image store is here" in done.stderr
 
 
 def test_a_reader_that_goes_away_is_no_fault(sample: Sample) -> None:

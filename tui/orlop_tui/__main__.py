@@ -69,6 +69,8 @@ def _open_screens(arguments: argparse.Namespace) -> int:
     for path in arguments.paths:
         _check_path(path)
     _need_terminal(f"orlop ls {format.shell(arguments.paths or ['PATH'])}")
+    for path in arguments.paths:
+        places.check_store(path)
     paths = arguments.paths or places.stores_of_this_host()
     from orlop_tui.app import run
 

@@ -237,7 +237,10 @@ def reason_line(reason: Reason) -> str:
 
 def plan_space(plan: Plan) -> str:
     """What a plan does for the disk: now, after the quarantine is emptied, and what stays."""
-    text = f"{size(plan.bytes_now)} now, {size(plan.bytes_freed)} when the quarantine is emptied"
+    if plan.bytes_now or plan.bytes_freed:
+        text = f"{size(plan.bytes_now)} now, {size(plan.bytes_freed)} when the quarantine is emptied"
+    else:
+        text = "none is freed"
     return f"{text}; {size(plan.bytes_kept)} of layers stay" if plan.bytes_kept else text
 
 

@@ -55,7 +55,9 @@ class Output:
             print(json.dumps(value, ensure_ascii=True, separators=(",", ":")).replace("\x7f", "\\u007f"))
 
     def table(self, columns: Sequence[format.Column], rows: Iterable[Sequence[str]], *, indent: int = 0) -> None:
-        """A plain table, cut only where a terminal is too narrow."""
+        """A plain table, cut only where a terminal is too narrow; for JSON the rows are not even made."""
+        if self.json:
+            return
         width = None if self.width is None else self.width - indent
         self.lines(" " * indent + line for line in format.table(columns, rows, width=width))
 
@@ -64,6 +66,8 @@ class Output:
 
         A terminal too narrow gets them broken between words; no path or digest is ever broken.
         """
+        if self.json:
+            return
         found = list(pairs)
         room = max((len(label) for label, _ in found), default=0)
         width = None if self.width is None else max(self.width - indent - room - 2, 20)

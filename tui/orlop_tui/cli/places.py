@@ -4,7 +4,7 @@ import os
 
 from orlop.errors import NotFound
 
-_ENGINE_FOLDERS = ("/var/lib/docker", "/var/snap/docker/common/var-lib-docker", "/mnt/docker-data")
+_ENGINE_FOLDERS = ("/var/lib/docker", "/var/snap/docker/common/var-lib-docker")
 _DAEMON_FILES = ("/etc/docker/daemon.json", "/var/snap/docker/current/config/daemon.json")
 
 
@@ -25,6 +25,19 @@ def stores_of_this_host() -> tuple[str, ...]:
             do="name one: `orlop PATH`; run as root where you may not read it; or try `orlop demo`",
         )
     return found
+
+
+def check_store(path: str) -> None:
+    """Make sure that a folder holds a store, before the screens open; reads hardly anything where it does.
+
+    Raises:
+        NotFound, NotAStore, NoPermission, Unsupported, …: it holds none, or cannot be read.
+    """
+    from orlop import kinds
+
+    if not kinds.host_folders((path,), ()):
+        for store in kinds.open_all(path):
+            store.close()
 
 
 def data_homes() -> tuple[str, ...]:
