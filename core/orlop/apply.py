@@ -401,6 +401,8 @@ class _Run:
             found = self._stat(step.path)
             if found is None or (found.kind, found.inode) != (step.kind, step.inode):
                 raise changed_meanwhile(step.path)
+            if recorded.mtime not in (None, found.mtime):
+                raise changed_meanwhile(step.path)
             if step.kind == "folder":
                 refuse_mounts(self.root, step.path)
             return

@@ -38,7 +38,7 @@ from orlop import locks, times
 from orlop.errors import AlreadyExists, Malformed, NotFound, OrlopError, Unfinished
 from orlop.fs import Root, join, split
 from orlop.fs.writer import SYSTEM, FileOps, Writer, missing_folders, parent
-from orlop.plan import Intent, Plan, Quarantine, Replace, intent_from_json, intent_to_json
+from orlop.plan import Intent, Plan, Quarantine, Replace, Step, intent_from_json, intent_to_json
 
 FOLDER = ".orlop"
 CHANGES = ".orlop/changes"
@@ -103,6 +103,11 @@ class Recorded:
     """The folder whose ``.orlop`` keeps its files; empty for the root."""
     folders: tuple[str, ...]
     """Folders that the step makes for its file, topmost first."""
+    mtime: int | None
+    """Of a thing to be moved away, in nanoseconds: an inode number alone is soon given to another file.
+
+    None for a file to be replaced, and where another step writes in or above it.
+    """
 
     @property
     def path(self) -> str:
@@ -124,7 +129,7 @@ class Recorded:
         return join(self.shelf, f"{self.number:06}.new")
 
     def to_json(self) -> dict[str, object]:
-        return {**self.step.to_json(), "home": self.home, "folders": list(self.folders)}
+        return {**self.step.to_json(), "home": self.home, "folders": list(self.folders), "mtime": self.mtime}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,7 +324,11 @@ class Journal:
         """
         at = self._next_instant()
         change_id = _identity(at)
-        steps = tuple(self._record(change_id, number, step) for number, step in enumerate(plan.steps, 1))
+        shared = _overlapping(plan.steps)
+        steps = tuple(
+            self._record(change_id, number, step, alone=step.path not in shared)
+            for number, step in enumerate(plan.steps, 1)
+        )
         line = {
             "type": "begin",
             "version": VERSION,
@@ -378,7 +387,7 @@ class Journal:
         missing = missing_folders(self.root, above)
         return (parent(missing[0])[0] if missing else above) or None
 
-    def _record(self, change_id: str, number: int, step: Replace | Quarantine) -> Recorded:
+    def _record(self, change_id: str, number: int, step: Step, *, alone: bool) -> Recorded:
         if FOLDER in split(step.path):
             raise Malformed("a step would change the journal itself", path=step.path)
         above, _ = parent(step.path)
@@ -396,7 +405,14 @@ class Journal:
             )
         else:
             kept = step
-        return Recorded(change=change_id, number=number, step=kept, home=self.writer.home(step.path), folders=folders)
+        return Recorded(
+            change=change_id,
+            number=number,
+            step=kept,
+            home=self.writer.home(step.path),
+            folders=folders,
+            mtime=self.root.stat(step.path).mtime if isinstance(kept, Quarantine) and alone else None,
+        )
 
     def _next_instant(self) -> int:
         """Now, yet after the last recorded change, so that their order stays what it was if the clock is set back."""
@@ -441,6 +457,19 @@ def _identity(at: int) -> str:
     seconds, _, fraction = times.rfc3339(at).removesuffix("Z").partition(".")
     compact = seconds.replace("-", "").replace(":", "")
     return f"{compact}.{fraction.ljust(9, '0')}Z-{secrets.token_hex(4)}"
+
+
+def _overlapping(steps: Iterable[Step]) -> frozenset[str]:
+    """Paths of steps that lie in the folder of another step's path, or above it."""
+    paths = sorted((step.path for step in steps), key=lambda path: path.split("/"))
+    found: set[str] = set()
+    above = ""
+    for path in paths:
+        if above and (path == above or path.startswith(above + "/")):
+            found |= {above, path}
+        else:
+            above = path
+    return frozenset(found)
 
 
 def _line(value: Mapping[str, object]) -> bytes:
@@ -573,7 +602,10 @@ def _step(change_id: str, number: int, value: object) -> Recorded:
             )
         case other:
             _wrong(1, f"step {number} has the unknown operation {other!r}")
-    return Recorded(change=change_id, number=number, step=step, home=home, folders=folders)
+    mtime = value.get("mtime")  # before 1970 it is below nothing
+    if mtime is not None and type(mtime) is not int:
+        _wrong(1, f"step {number} has a time that is none")
+    return Recorded(change=change_id, number=number, step=step, home=home, folders=folders, mtime=mtime)
 
 
 def _object(line: bytes, number: int) -> Mapping[str, object]:

@@ -616,6 +616,8 @@ class SmallStore:
     def _removal(self, intent: Remove, doomed: set[str]) -> Plan | Refusal:
         if "keep" in doomed:
             return Refusal(action="remove keep", reasons=("it is in use",))
+        if not doomed <= self._images.keys():
+            raise NotFound("no such image")
         left = {name: image for name, image in self._names.items() if image not in doomed}
         used = {layer for image, layers in self._images.items() if image not in doomed for layer in layers}
         unused = sorted(
