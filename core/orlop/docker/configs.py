@@ -52,7 +52,7 @@ class ConfigReader:
     def _parsed(self, image: str, data: bytes) -> Image:
         try:
             config = jsonrules.loads(data)
-            created, platform, diff_ids = _members(config)
+            created, platform, diff_ids = self._known(config) or _members(config)
         except Malformed as error:
             return _bad(image, ConfigState.MALFORMED, error.why, len(data), _says(image, error.engine or error.why))
         shared = self._chains.get(diff_ids)
@@ -71,6 +71,54 @@ class ConfigReader:
             chain=shared[1],
             parent=None,
         )
+
+    def _known(self, config: object) -> tuple[int | None, str, tuple[str, ...]] | None:
+        """`_members` of a config that holds nothing unusual, as nearly all do; None for any other.
+
+        Only exact spellings of the engine's own members, once each, plain texts, and a stack
+        of layers that was checked before.
+        """
+        if type(config) is not dict or not config.keys() <= _MEMBERS:
+            return None
+        rootfs = config.get("rootfs")
+        if type(rootfs) is not dict or not rootfs.keys() <= _ROOTFS_MEMBERS:
+            return None
+        listed = rootfs.get("diff_ids")
+        created = config.get("created")
+        parts = (config.get("os", ""), config.get("architecture", ""), config.get("variant", ""))
+        if type(listed) is not list or type(created) is not str or not created:
+            return None
+        if not all(type(text) is str for text in (*parts, *listed)):
+            return None
+        shared = self._chains.get(tuple(listed))
+        if shared is None:
+            return None
+        return times.parse(created), "/".join(filter(None, parts)), shared[0]
+
+
+_MEMBERS = frozenset(
+    [
+        "architecture",
+        "author",
+        "comment",
+        "config",
+        "container",
+        "container_config",
+        "created",
+        "docker_version",
+        "history",
+        "id",
+        "os",
+        "os.features",
+        "os.version",
+        "parent",
+        "rootfs",
+        "variant",
+        "Size",
+    ]
+)
+"""Top-level members of the engine's image struct (moby image/image.go, V1Image and Image)."""
+_ROOTFS_MEMBERS = frozenset(("type", "diff_ids"))
 
 
 def missing(image: str, folder: str) -> Image:
