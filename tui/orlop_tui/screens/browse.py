@@ -269,14 +269,13 @@ class Browse(Screen[None]):
         store = self.store
         if store is None:
             return [span("opening …" if self._opening else "nothing is open")], job
+        if self._bad_filter:
+            return [span(f"filter: {self._bad_filter}", Role.BAD)], job
         listing, bar = store.listing, span(" | ", Role.FAINT)
         seen = time.strftime("%H:%M:%S", time.localtime(store.snapshot.seen_at / 1e9))
-        order = f"{listing.sort.column} {'^' if listing.sort.reverse else 'v'}"
+        order = f"{listing.sort.column} {listing.sort.arrow}"
         pieces = [span(store.live or "not watched"), span(f"  seen {seen}"), bar, span(f"sort {order}"), bar]
-        if self._bad_filter:
-            pieces.append(span(f"filter: {self._bad_filter}", Role.BAD))
-        else:
-            pieces.append(span(f"filter {listing.filter.text or 'none'}"))
+        pieces.append(span(f"filter {listing.filter.text or 'none'}"))
         for on, text in ((listing.only_marked, "marked only"), (listing.only_problems, "problems only")):
             if on:
                 pieces += [bar, span(text, Role.WARN)]

@@ -180,15 +180,28 @@ class Painted(Widget):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"lines--{role}" for role in Role} | {"lines--cursor", "lines--marked"}
 
+    _styles: dict[Role, Style] | None = None
+    """The looks of the roles over the widget's own; working them out anew for every line is what costs."""
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._styles = None
+
     def style_of(self, role: Role) -> Style:
-        return Style() if role is Role.PLAIN else self.get_component_rich_style(f"lines--{role}", partial=True)
+        """How a role looks in this widget now."""
+        if self._styles is None:
+            self._styles = {Role.PLAIN: self.rich_style}
+        if role not in self._styles:
+            partial = self.get_component_rich_style(f"lines--{role}", partial=True)
+            self._styles[role] = self._styles[Role.PLAIN] + partial
+        return self._styles[role]
 
     def paint(self, pieces: Iterable[Span], width: int, *, over: Style | None = None) -> Strip:
         """One line in exactly `width` cells; `over` is laid over every part of it."""
-        base = self.rich_style
+        base = self.style_of(Role.PLAIN)
         segments = []
         for piece in pieces:
-            style = base + self.style_of(piece.role)
+            style = self.style_of(piece.role)
             segments.append(Segment(visible(piece.text), style if over is None else style + over))
         return Strip(segments).adjust_cell_length(width, base if over is None else base + over)
 

@@ -33,6 +33,11 @@ class Sort(NamedTuple):
     column: Column = Column.NAME
     reverse: bool = False
 
+    @property
+    def arrow(self) -> str:
+        """``^`` from small to large, ``v`` from large to small."""
+        return "v" if self.reverse else "^"
+
 
 BIGGEST_FIRST = frozenset({Column.SIZE, Column.OWN})
 """Columns that one sorts to see the largest first."""

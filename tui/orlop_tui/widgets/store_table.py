@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -37,9 +37,9 @@ FIELDS: Sequence[Field] = (
     Field(Column.NAME, "REPOSITORY", 0, 0),
     Field(Column.TAG, "TAG", 10, 0),
     Field(Column.ID, "IMAGE ID", 12, 50),
-    Field(Column.SIZE, "SIZE", 8, 92, right=True),
+    Field(Column.SIZE, "SIZE", 8, 81, right=True),
     Field(Column.OWN, "OWN", 8, 44, right=True),
-    Field(Column.AGE, "AGE", 6, 82, right=True),
+    Field(Column.AGE, "AGE", 6, 81, right=True),
     Field(Column.PLATFORM, "PLATFORM", 14, 110),
     Field(Column.STATE, "STATE", 8, 0),
 )
@@ -62,7 +62,7 @@ def fields_for(width: int) -> list[Field]:
     """
     width -= 1
     chosen = [field for field in FIELDS if width >= field.from_width]
-    tag = 10 if width < 70 else min(24, 10 + (width - 70) // 3)
+    tag = 10 if width < 90 else min(24, 10 + (width - 90) // 3)
     chosen = [field._replace(width=tag) if field.column is Column.TAG else field for field in chosen]
     rest = width - _MARGIN - sum(field.width for field in chosen) - (len(chosen) - 1)
     return [field._replace(width=max(rest, 8)) if field.width == 0 else field for field in chosen]
@@ -114,7 +114,7 @@ class TableHead(Painted):
         for field in fields_for(width):
             title = field.title
             if field.column is self.listing.sort.column:
-                title += " ^" if self.listing.sort.reverse else " v"
+                title += f" {self.listing.sort.arrow}"
             pieces.append(Span(fit(title, field.width, right=field.right) + " ", Role.LABEL))
         return self.paint(pieces if y == 0 else (), width)
 
@@ -214,6 +214,9 @@ class StoreTable(ScrollView, Painted, can_focus=True, inherit_bindings=False):
         self.virtual_size = Size(self.size.width, len(self.listing))
         self.refresh()
         self._follow()
+        self._tell()
+
+    def _tell(self) -> None:
         if self.listing.cursor != self._told:
             self._told = self.listing.cursor
             self.post_message(self.Moved(self._told))
@@ -241,21 +244,31 @@ class StoreTable(ScrollView, Painted, can_focus=True, inherit_bindings=False):
     # --- moving
 
     def action_move(self, by: int) -> None:
-        self.listing.move(by)
-        self.sync()
+        self._move_to(self.listing.position + by)
+
+    def _move_to(self, position: int) -> None:
+        """Move and draw anew only what differs: two lines, unless it scrolls or a range grows."""
+        before, top = self.listing.position, self.scroll_offset.y
+        self.listing.move_to(position)
+        if self.listing.anchor is not None:
+            self.sync()
+            return
+        self._follow()
+        if self.scroll_offset.y == top:
+            for place in (before, self.listing.position):
+                self.refresh(Region(0, place - top, self.size.width, 1))
+        self._tell()
 
     def action_page(self, pages: float) -> None:
         self.action_move(round(pages * max(1, self.size.height - 1)))
 
     def action_end(self, side: int) -> None:
-        self.listing.move_to(0 if side < 0 else len(self.listing) - 1)
-        self.sync()
+        self._move_to(0 if side < 0 else len(self.listing) - 1)
 
     def on_click(self, event: events.Click) -> None:
         place = event.y + self.scroll_offset.y
         if place >= len(self.listing):
             return
-        self.listing.move_to(place)
-        self.sync()
+        self._move_to(place)
         if event.chain > 1:
             self.post_message(self.Opened())
