@@ -92,7 +92,9 @@ def test_json_has_one_object_an_image_with_all_its_names(orlop: Orlop, sample: S
     assert web["size"] > web["own_size"] > 0
     assert (web["trust"], web["condition"], web["verified_at"]) == ("linked", "sound", None)
     assert (web["platform"], web["scope"]) == ("linux/amd64", "overlay2")
-    assert "odd name" in web["flags"]
+    assert web["flags"] == ["odd name"]
+    (digest_only,) = [one for one in images if one["id"] == sample.images["digest-only"]]
+    assert digest_only["flags"] == ["digest only"]
 
 
 def test_json_keeps_hostile_names_exactly(orlop: Orlop, sample: Sample) -> None:

@@ -1,9 +1,13 @@
+import fcntl
 import os
 import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,6 +15,7 @@ import pytest
 
 from orlop import __version__
 from orlop.samples import Sample
+from orlop_tui import format
 from orlop_tui.cli.arguments import COMMANDS
 
 Orlop: TypeAlias = Callable[..., Any]
@@ -159,6 +164,43 @@ def test_a_folder_without_a_store_is_said_before_the_screens_open(tmp_path: Path
 
     assert done.returncode == 3
     assert "no container image store is here" in done.stderr
+
+
+def drawn(*words: str, columns: int) -> str:
+    """What a command writes to a terminal of this width."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environment = {name: value for name, value in ENVIRONMENT.items() if name not in ("COLUMNS", "LINES")}
+    with subprocess.Popen(
+        [*COMMAND, *words], env=environment, stdin=follower, stdout=follower, stderr=follower
+    ) as done:
+        os.close(follower)
+        data = b""
+        with os.fdopen(leader, "rb", buffering=0) as screen, suppress(OSError):  # EIO: the last writer went away
+            while piece := screen.read(65536):
+                data += piece
+    assert done.returncode in (0, 2)
+    return data.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize(
+    "words", [["ls", "STORE"], ["check", "STORE"], ["show", "STORE", "redis:7"], ["mappings", "STORE"]]
+)
+def test_nothing_raw_reaches_a_terminal(sample: Sample, words: list[str]) -> None:
+    text = drawn(*(sample.path if word == "STORE" else word for word in words), columns=80)
+
+    assert all(line.isprintable() for line in text.split("\n"))
+
+
+def test_a_table_fits_the_terminal_unless_asked_to_be_whole(sample: Sample) -> None:
+    heading, *lines = drawn("ls", sample.path, columns=80).split("\nNot sound")[0].splitlines()
+    whole = drawn("ls", sample.path, "--no-trunc", columns=80)
+
+    assert sample.path in heading
+    assert max(format.cells(line) for line in lines) <= 80
+    assert "…" in "".join(lines)
+    assert "…" not in whole
+    assert all(image in whole for image in sample.images.values())
 
 
 def test_a_reader_that_goes_away_is_no_fault(sample: Sample) -> None:

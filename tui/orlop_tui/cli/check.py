@@ -71,15 +71,25 @@ def _print(
 
 
 def _print_group(output: Output, group: Sequence[Finding], *, every: bool) -> None:
-    """The findings of one severity; of mere information a terminal shows only the first few of each rule."""
-    printed: Counter[str] = Counter()
-    for finding in group:
-        printed[finding.rule] += 1
-        if every or finding.severity is not Severity.INFORMATION or printed[finding.rule] <= _SHOWN:
+    """The findings of one severity, each whole; a terminal shows mere information in short, and not all of it."""
+    if every or group[0].severity is not Severity.INFORMATION:
+        for finding in group:
             _print_finding(output, finding)
-    for rule, number in printed.items():
-        if not every and group[0].severity is Severity.INFORMATION and number > _SHOWN:
-            output.line(f"{rule}  … and {number - _SHOWN} more; --all shows them\n")
+        return
+    by_rule: dict[str, list[Finding]] = {}
+    for finding in group:
+        by_rule.setdefault(f"{finding.rule} {finding.title}", []).append(finding)
+    for heading, findings in by_rule.items():
+        output.line(heading)
+        output.labelled(("-", _in_short(output, finding)) for finding in findings[:_SHOWN])
+        if len(findings) > _SHOWN:
+            output.line(f"  … and {len(findings) - _SHOWN} more; --all shows them whole")
+        output.line()
+
+
+def _in_short(output: Output, finding: Finding) -> str:
+    about = finding.images[:3] or (finding.path.rpartition("/")[2],)
+    return f"{output.sentence(finding.detail)}  ({', '.join(output.identity(one) for one in about)})"
 
 
 def _print_finding(output: Output, finding: Finding) -> None:
@@ -108,6 +118,8 @@ def summary(store: Store, findings: Sequence[Finding], *, whole: bool, content: 
     """One line: how much was found of each severity, and how far the check reached."""
     counts = Counter(finding.severity for finding in findings)
     found = ", ".join(f"{counts[severity]} {severity}" for severity in Severity if counts[severity])
+    space = sum(finding.bytes or 0 for finding in findings if finding.severity is Severity.SPACE)
+    found += f"; {format.size(space)} that nothing needs" if space else ""
     reach = "all bytes hashed" if content else "structure checked and every config hashed; layer contents not hashed"
     scope = format.count(store.rows().images, "image") if whole else "the images asked for"
     return f"{format.count(len(findings), 'finding')}{f' ({found})' if found else ''} in {scope}: {reach}"

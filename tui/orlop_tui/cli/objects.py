@@ -4,7 +4,7 @@ Times are RFC 3339 UTC, sizes bytes, what is absent is null. Texts are as the
 store has them; the escape to ASCII makes them safe for a terminal.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from orlop import times
@@ -30,9 +30,8 @@ def images(rows: Iterable[Row], scope: str) -> list[Object]:
 
 
 def image(rows: list[Row], scope: str) -> Object:
-    """The object of one image from all its rows; flags of any of its names count."""
+    """The object of one image from all its rows."""
     first = rows[0]
-    flags: set[Flag] = set().union(*(row.flags for row in rows))
     return {
         "type": "image",
         "id": first.key.id,
@@ -43,11 +42,19 @@ def image(rows: list[Row], scope: str) -> Object:
         "trust": first.trust,
         "verified_at": moment(first.verified_at),
         "condition": first.condition,
-        "flags": sorted(flags),
+        "flags": flags(rows),
         "platform": first.platform or None,
         "scope": first.key.scope or scope or None,
         "reason": first.reason or None,
     }
+
+
+def flags(rows: Sequence[Row]) -> list[str]:
+    """The flags of an image: those of any of its names; ``digest only`` where it has no other name."""
+    found: set[Flag] = set().union(*(row.flags for row in rows))
+    if not all(Flag.DIGEST_ONLY in row.flags for row in rows):
+        found.discard(Flag.DIGEST_ONLY)
+    return sorted(found)
 
 
 def detail(found: Detail, *, reveal: bool) -> Object:

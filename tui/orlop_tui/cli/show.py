@@ -152,13 +152,14 @@ def _facts(found: Detail, rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
     yield from _many("Names", [visible(name) for name in found.names] or [format.NO_NAME])
     if row is not None:
         yield "State", format.state_sentence(row, now)
-        flags = sorted(set().union(*(one.flags for one in rows)))
+        flags = objects.flags(rows)
         if flags:
             yield "Flags", ", ".join(flags)
         made = f"{format.moment(row.created)} ({format.age(row.created, now)} ago)"
         yield "Created", made if row.created is not None else format.UNKNOWN
         yield "Platform", visible(row.platform) or format.UNKNOWN
-        yield "Size", f"{format.both_sizes(row.size)}; no other image uses {format.both_sizes(row.own_size)} of it"
+        yield "Size", format.both_sizes(row.size)
+        yield "Own", f"{format.both_sizes(row.own_size)}: layers that no other image uses"
     raw = f"  ({format.exact_size(len(found.config_raw))})" if found.config_raw is not None else ""
     yield "Config", f"{visible(found.config_path)}{raw}"
     if found.parent is not None:
