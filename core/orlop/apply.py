@@ -122,7 +122,7 @@ def undo(
 
     Raises:
         NotFound: there is no such change, or none to take back.
-        Refused: it was taken back already, or its quarantine was emptied.
+        Refused: it was taken back already, its quarantine was emptied, or it was made in another store of this root.
         Changed: something that it would bring back is in the way, or has changed since; nothing was done.
         Malformed: its journal is damaged.
         Unfinished: another change was cut off.
@@ -130,6 +130,7 @@ def undo(
     """
     with store.guard(statement), journal.writing():
         change = _to_undo(journal, change_id)
+        _refuse_another(store, change)
         store.refresh(None)
         before = _Health.of(store, _SILENT)
         run = _Run(store, journal, change)
@@ -143,6 +144,7 @@ def finish(store: Store, journal: Journal, *, statement: Statement | None = None
 
     Raises:
         NotFound: none was cut off.
+        Refused: it was made in another store of this root.
         Changed: the store is no longer what the change saw; nothing was done. `undo` may still work.
         WouldHarm: complete, it did new damage, and was taken back.
         Locked, NeedsStatement, ReadOnly, NoSpace, StorageFailure …
@@ -151,6 +153,7 @@ def finish(store: Store, journal: Journal, *, statement: Statement | None = None
         change = journal.unfinished()
         if change is None:
             raise NotFound("no change was cut off", do="there is nothing to finish")
+        _refuse_another(store, change)
         store.refresh(None)
         run = _Run(store, journal, change)
         if change.backward or run.was_going_back():
@@ -225,7 +228,13 @@ def _apply(
         store.refresh(None)
         plan = _planned_again(store, intent, fingerprint, document)
         before = _Health.of(store, progress)
-        log = journal.begin(plan, held_by=exclusive.by, damage=before.damage, unsound=before.unsound)
+        log = journal.begin(
+            plan,
+            scope=store.identity.scope,
+            held_by=exclusive.by,
+            damage=before.damage,
+            unsound=before.unsound,
+        )
         return _Run(store, journal, log.change).forward(before, progress)
 
 
@@ -606,6 +615,18 @@ def _to_undo(journal: Journal, change_id: str | None) -> Change:
     if unfinished is not None and change.id != unfinished.id:
         raise Unfinished(unfinished.id, path=unfinished.path)
     return change
+
+
+def _refuse_another(store: Store, change: Change) -> None:
+    """Make sure that a change is checked by the store that it was made in: one root may hold several."""
+    identity = store.identity
+    if (change.kind, change.scope) != (identity.kind, identity.scope):
+        made_in = f"{change.kind}:{change.scope}" if change.scope else change.kind
+        raise Refused(
+            f"the change {change.id} cannot be handled from here",
+            (f"it was made in {made_in}, and this is {identity.label}",),
+            do=f"open {made_in} in the same folder",
+        )
 
 
 def _to_purge(journal: Journal, change_ids: Iterable[str] | None) -> tuple[list[Change], list[Change]]:

@@ -144,6 +144,8 @@ class Change:
     bytes: int
     """In the quarantine, as they were counted when they went there."""
     kind: str
+    scope: str
+    """Which of the stores in this root it was made in, as `StoreId.scope`."""
     intent: Intent | None
     """None where the journal is damaged."""
     fingerprint: str
@@ -313,7 +315,9 @@ class Journal:
                 self.writer.remove_tree(shelf)
         self.writer.remove_tree(path)
 
-    def begin(self, plan: Plan, *, held_by: str, damage: Iterable[str], unsound: Iterable[str]) -> "Log":
+    def begin(
+        self, plan: Plan, *, scope: str = "", held_by: str, damage: Iterable[str], unsound: Iterable[str]
+    ) -> "Log":
         """Record a change before its first step, the new content of every file included; all of it durable.
 
         On any failure nothing of it is left. Nothing of the store itself is touched.
@@ -336,6 +340,7 @@ class Journal:
             "user": os.getuid(),
             "action": plan.action,
             "kind": plan.kind,
+            "scope": scope,
             "store": plan.store,
             "held_by": held_by,
             "fingerprint": plan.fingerprint,
@@ -489,6 +494,7 @@ def _damaged(change_id: str, why: str) -> Change:
         state=State.DAMAGED,
         bytes=0,
         kind="",
+        scope="",
         intent=None,
         fingerprint="",
         images=(),
@@ -536,6 +542,7 @@ def _begun(change_id: str, line: Mapping[str, object], length: int) -> Change:
         state=State.UNFINISHED,
         bytes=0,
         kind=_text(line, "kind"),
+        scope=_text(line, "scope"),
         intent=intent_from_json(line.get("intent")),
         fingerprint=_text(line, "fingerprint"),
         images=_texts(line, "images"),

@@ -22,6 +22,7 @@ BEGIN: dict[str, object] = {
     "user": 0,
     "action": "delete 1 image",
     "kind": "docker",
+    "scope": "overlay2",
     "store": "1234",
     "held_by": "a lock",
     "fingerprint": "sha256:00",

@@ -287,6 +287,16 @@ def test_a_damaged_journal_is_not_undone_and_blocks_no_other(
     assert journal.find(first.change).state is State.PURGED
 
 
+def test_a_change_of_another_store_in_the_same_root_is_left_to_that_store(small: SmallStore, journal: Journal) -> None:
+    plan = planned(small, REMOVE_ONE)
+    with journal.writing():
+        journal.begin(plan, scope="another", held_by="", damage=(), unsound=())
+    with pytest.raises(Refused, match="small:another"):
+        finish(small, journal)
+    with pytest.raises(Refused, match="small:another"):
+        undo(small, journal)
+
+
 def test_a_missing_quarantine_is_said_and_nothing_is_touched(
     small: SmallStore, journal: Journal, small_folder: Path
 ) -> None:

@@ -558,7 +558,11 @@ def refuse_mounts(root: Root, path: str) -> None:
         Refused: something is; it is named.
     """
     with root.folder(path) as folder:
-        mounts = _mounts_at_or_below(os.readlink(f"/proc/self/fd/{folder.fd}"))
+        try:
+            here = os.readlink(f"/proc/self/fd/{folder.fd}")
+        except FileNotFoundError:
+            return  # a bare chroot: what is mounted cannot be seen, and st_dev is still looked at on the way
+    mounts = _mounts_at_or_below(here)
     if mounts:
         raise _mounted(mounts[0])
 
@@ -572,13 +576,17 @@ def _mounted(path: str) -> Refused:
 def _mounts_at_or_below(path: str) -> list[str]:
     """Mount points from /proc/self/mountinfo (proc(5): field 5, with blanks and backslashes in octal)."""
     below = os.fsencode(path).rstrip(b"/") + b"/"
-    found: list[str] = []
-    with open("/proc/self/mountinfo", "rb") as table:
-        for line in table:
-            point = _unescape(line.split(b" ")[4])
-            if (point + b"/").startswith(below):
-                found.append(os.fsdecode(point))
-    return found
+    points = (_unescape(line.split(b" ")[4]) for line in _kernel_lines("/proc/self/mountinfo"))
+    return [os.fsdecode(point) for point in points if (point + b"/").startswith(below)]
+
+
+def _kernel_lines(path: str) -> list[bytes]:
+    """The lines of a file of /proc; none in a bare chroot, where it is not mounted."""
+    try:
+        with open(path, "rb") as table:
+            return table.readlines()
+    except FileNotFoundError:
+        return []
 
 
 def _unescape(field: bytes) -> bytes:
@@ -590,10 +598,9 @@ def _unescape(field: bytes) -> bytes:
 def _place(fd: int) -> tuple[int, int]:
     """What two folders must share for a rename between them: the device, and the mount it is reached through."""
     device = os.fstat(fd).st_dev
-    with open(f"/proc/self/fdinfo/{fd}", "rb") as facts:
-        for line in facts:
-            if line.startswith(b"mnt_id:"):
-                return device, int(line.split()[1])
+    for line in _kernel_lines(f"/proc/self/fdinfo/{fd}"):
+        if line.startswith(b"mnt_id:"):
+            return device, int(line.split()[1])
     return device, 0
 
 
