@@ -108,8 +108,20 @@ def test_a_text_gives_a_time_or_is_refused(text: str) -> None:
     try:
         at = times.parse(text)
     except Malformed:
+        assert not times.is_time(text)
         return
+    assert times.is_time(text)
     assert times.parse(times.rfc3339(at)) == at
+
+
+def test_the_last_day_of_each_month_is_a_day_and_the_next_is_none() -> None:
+    lengths = {1: 31, 2: 28, 3: 31, 4: 30, 5: 31, 6: 30, 7: 31, 8: 31, 9: 30, 10: 31, 11: 30, 12: 31}
+    for year in (1900, 2000, 2023, 2024):
+        for month, days in lengths.items():
+            days += month == 2 and year in (2000, 2024)
+            assert times.is_time(f"{year}-{month:02}-{days}T00:00:00Z")
+            assert not times.is_time(f"{year}-{month:02}-{days + 1}T00:00:00Z")
+            assert not times.is_time(f"{year}-{month:02}-00T00:00:00Z")
 
 
 def test_now_is_after_this_was_written() -> None:

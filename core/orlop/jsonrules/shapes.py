@@ -1,20 +1,44 @@
 """What the engine's types take from a JSON document: whether it would read the whole of it.
 
 The engine reads a document into a struct, and one field of another type makes it
-refuse the whole, fields that nobody here cares for too. A `Shape` says what each
+refuse the whole, also a field that nobody here cares for. A `Shape` says what each
 known field takes; unknown members are skipped, whatever they hold, and null fits
 everywhere.
 
-Source: Go 1.22 ``encoding/json/decode.go``; member names by the rules of `orlop.jsonrules`.
+Go 1.22 ``encoding/json/decode.go``; names of members by the rules of this package.
 """
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from orlop.errors import Malformed
 from orlop.jsonrules.members import folded, instant, is_command, mismatch, not_a_command, pairs_of
+from orlop.jsonrules.reading import Repeated
 from orlop.times import is_time
+
+
+class _Unfit(Exception):
+    """A value that does not fit; what holds it adds where it is, from the inside out."""
+
+    def __init__(self, value: object, shape: "Shape", wanted: str) -> None:
+        self.value = value
+        self.shape = shape
+        self.wanted = wanted
+        self.steps: list[str] = []
+        self.struct = ""
+
+    def refusal(self) -> Malformed:
+        path = "".join(reversed(self.steps)).removeprefix(".")
+        if isinstance(self.shape, Time):
+            try:
+                instant(self.value, path)
+            except Malformed as error:
+                return error
+        if isinstance(self.shape, Command):
+            return not_a_command(self.value, path)
+        named = "".join(step for step in reversed(self.steps) if step.startswith(".")).removeprefix(".")
+        return mismatch(self.value, path, self.struct, self.shape.go_type, self.wanted, go_path=named)
 
 
 class Shape(Protocol):
@@ -27,169 +51,158 @@ class Shape(Protocol):
 
     @property
     def fits(self) -> type | None:
-        """Values of exactly this type fit without a closer look; None where all need one."""
+        """Values of exactly this type fit without a closer look; None where every one needs it."""
         ...
 
-    def check(self, value: object, path: str, struct: str) -> None:
-        """Refuse a value that the engine would refuse; null has been let pass.
-
-        Args:
-            value: what `orlop.jsonrules.loads` gave.
-            path: the field, for people.
-            struct: the engine's type of what holds the field.
-
-        Raises:
-            Malformed: the first fault in the order of the document.
-        """
+    def check(self, value: object) -> None:
+        """Look closer at a value that is not null; fails where the engine would."""
         ...
 
 
-@dataclass(frozen=True, slots=True)
 class Text:
-    """A Go string, by any name."""
+    """A Go string, under any name of a type."""
 
-    go_type: str = "string"
-    fits: type | None = str
+    def __init__(self, go_type: str = "string") -> None:
+        self.go_type = go_type
+        self.fits: type | None = str
 
-    def check(self, value: object, path: str, struct: str) -> None:
-        if not isinstance(value, str):
-            raise mismatch(value, path, struct, self.go_type, "a text")
+    def check(self, value: object) -> NoReturn:
+        raise _Unfit(value, self, "a text")
 
 
-@dataclass(frozen=True, slots=True)
 class Boolean:
     """A Go bool."""
 
-    go_type: str = "bool"
+    go_type = "bool"
     fits: type | None = bool
 
-    def check(self, value: object, path: str, struct: str) -> None:
-        if not isinstance(value, bool):
-            raise mismatch(value, path, struct, self.go_type, "true or false")
+    def check(self, value: object) -> NoReturn:
+        raise _Unfit(value, self, "true or false")
 
 
-@dataclass(frozen=True, slots=True)
 class Integer:
     """A Go integer of 64 bits with a sign."""
 
-    go_type: str = "int64"
     fits: type | None = None
 
-    def check(self, value: object, path: str, struct: str) -> None:
-        if not isinstance(value, int) or isinstance(value, bool) or not -(1 << 63) <= value < 1 << 63:
-            raise mismatch(value, path, struct, self.go_type, "a whole number of 64 bits")
+    def __init__(self, go_type: str = "int64") -> None:
+        self.go_type = go_type
+
+    def check(self, value: object) -> None:
+        if type(value) is not int or not -(1 << 63) <= value < 1 << 63:
+            raise _Unfit(value, self, "a whole number of 64 bits")
 
 
-@dataclass(frozen=True, slots=True)
 class Time:
     """A Go time.Time."""
 
-    go_type: str = "time.Time"
+    go_type = "time.Time"
     fits: type | None = None
 
-    def check(self, value: object, path: str, struct: str) -> None:
-        if not isinstance(value, str) or not is_time(value):
-            instant(value, path)
+    def check(self, value: object) -> None:
+        if type(value) is not str or not is_time(value):
+            raise _Unfit(value, self, "a time")
 
 
-@dataclass(frozen=True, slots=True)
 class Command:
     """A command line: moby's strslice.StrSlice."""
 
-    go_type: str = "strslice.StrSlice"
+    go_type = "strslice.StrSlice"
     fits: type | None = str
 
-    def check(self, value: object, path: str, struct: str) -> None:
+    def check(self, value: object) -> None:
         if not is_command(value):
-            raise not_a_command(value, path)
+            raise _Unfit(value, self, "a command line")
 
 
-@dataclass(frozen=True, slots=True)
 class List:
     """A Go slice."""
 
-    of: Shape
     fits: type | None = None
 
-    @property
-    def go_type(self) -> str:
-        return "[]" + self.of.go_type
+    def __init__(self, of: Shape) -> None:
+        self.go_type = "[]" + of.go_type
+        self._of = of
 
-    def check(self, value: object, path: str, struct: str) -> None:
+    def check(self, value: object) -> None:
         if not isinstance(value, list):
-            raise mismatch(value, path, struct, self.go_type, "a list")
-        of = self.of
-        for index, item in enumerate(value):
-            if item is not None and item.__class__ is not of.fits:
-                of.check(item, f"{path}[{index}]", struct)
+            raise _Unfit(value, self, "a list")
+        of, fits = self._of, self._of.fits
+        index = -1
+        try:
+            for index, item in enumerate(value):  # noqa: B007 - read where a check fails
+                if item.__class__ is not fits and item is not None:
+                    of.check(item)
+        except _Unfit as unfit:
+            unfit.steps.append(f"[{index}]")
+            raise
 
 
-@dataclass(frozen=True, slots=True)
 class Map:
-    """A Go map with texts for keys."""
+    """A Go map with texts for keys; `name` is the engine's name of the type, where it has one."""
 
-    of: Shape
-    name: str = ""
-    """The engine's name for the type; empty where it has none."""
     fits: type | None = None
 
-    @property
-    def go_type(self) -> str:
-        return self.name or "map[string]" + self.of.go_type
+    def __init__(self, of: Shape, name: str = "") -> None:
+        self.go_type = name or "map[string]" + of.go_type
+        self._of = of
 
-    def check(self, value: object, path: str, struct: str) -> None:
+    def check(self, value: object) -> None:
         if not isinstance(value, dict):
-            raise mismatch(value, path, struct, self.go_type, "an object")
-        of = self.of
-        for key, item in pairs_of(value):
-            if item is None or item.__class__ is of.fits:
-                continue
-            try:
-                of.check(item, path, struct)
-            except Malformed as error:
-                raise Malformed(f"its member {key!r}: {error.why}", engine=error.engine, field="") from error
+            raise _Unfit(value, self, "an object")
+        of, fits = self._of, self._of.fits
+        key = ""
+        try:
+            for key, item in pairs_of(value):  # noqa: B007 - read where a check fails
+                if item.__class__ is not fits and item is not None:
+                    of.check(item)
+        except _Unfit as unfit:
+            unfit.steps.append(f"[{key!r}]")
+            raise
 
 
-@dataclass(frozen=True, slots=True)
 class Struct:
-    """A Go struct, or a pointer to one."""
+    """A Go struct, or a pointer to one; `go_type` with its package (``image.RootFS``), fields by the format's names."""
 
-    go_type: str
-    """With its package: ``image.RootFS``."""
-    fields: Mapping[str, Shape]
-    """By the names in the format."""
     fits: type | None = None
-    _folded: dict[str, Shape] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        self._folded.update({folded(name): shape for name, shape in self.fields.items()})
+    def __init__(self, go_type: str, fields: Mapping[str, Shape]) -> None:
+        self.go_type = go_type
+        self._fields = dict(fields)
+        self._folded = {folded(name): shape for name, shape in fields.items()}
 
-    def check(self, value: object, path: str, struct: str) -> None:
+    def check(self, value: object) -> None:
         if not isinstance(value, dict):
-            raise mismatch(value, path, struct, self.go_type, "an object")
-        self._check_members(value, path)
+            raise _Unfit(value, self, "an object")
+        fields = self._fields
+        key = ""
+        try:
+            for key, item in value.pairs if isinstance(value, Repeated) else value.items():
+                shape = fields.get(key) or self._folded.get(folded(key))
+                if shape is not None and item.__class__ is not shape.fits and item is not None:
+                    shape.check(item)
+        except _Unfit as unfit:
+            unfit.steps.append("." + next((name for name in fields if folded(name) == folded(key)), key))
+            unfit.struct = unfit.struct or self.go_type.rpartition(".")[2]
+            raise
 
     def conform(self, document: object) -> None:
         """Refuse a whole document that the engine would refuse to read into this struct.
 
         Raises:
-            Malformed: the first field in the document that holds another type;
-                `engine` has the engine's words.
+            Malformed: the first field, in the order of the document, that holds another
+                type; `field` has its path and `engine` the engine's words.
         """
         if document is None:
             return
-        if not isinstance(document, dict):
-            refusal = mismatch(document, "", "", self.go_type, "an object")
-            words = refusal.engine.replace("Go struct field . of type", "Go value of type")
-            raise Malformed(refusal.why, engine=words)
-        self._check_members(document, "")
+        try:
+            self.check(document)
+        except _Unfit as unfit:
+            refusal = unfit.refusal()
+            if unfit.steps:
+                raise refusal from None
+            words = _WHOLE.sub("Go value of type", refusal.engine)
+            raise Malformed(refusal.why, engine=words) from None
 
-    def _check_members(self, value: dict[str, object], path: str) -> None:
-        fields = self.fields
-        struct = self.go_type.rpartition(".")[2]
-        for key, item in pairs_of(value):
-            if item is None:
-                continue
-            shape = fields.get(key) or self._folded.get(folded(key))
-            if shape is not None and item.__class__ is not shape.fits:
-                shape.check(item, f"{path}.{key}" if path else key, struct)
+
+_WHOLE = re.compile(r"Go struct field \.? ?of type")
