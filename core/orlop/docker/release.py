@@ -53,7 +53,7 @@ def _staying(model: Model, doomed: Set[str], chains: list[tuple[str, ...]]) -> d
     A layer that stays keeps the records below it, also those of another doomed chain: repeat until nothing changes.
     """
     staying: dict[str, str] = {}
-    candidates = {chain_id for chain in chains for chain_id in chain}
+    going = {chain_id for chain in chains for chain_id in chain}
     before = -1
     while before != len(staying):
         before = len(staying)
@@ -61,9 +61,10 @@ def _staying(model: Model, doomed: Set[str], chains: list[tuple[str, ...]]) -> d
             upper = ""
             for chain_id in reversed(chain):
                 if chain_id not in staying:
-                    because = _holder(model, chain_id, doomed, candidates - staying.keys())
+                    because = _holder(model, chain_id, doomed, going)
                     if because or upper:
                         staying[chain_id] = because or f"layer {upper} stands on it"
+                        going.discard(chain_id)
                 if chain_id in staying:
                     upper = chain_id
     return staying

@@ -90,16 +90,18 @@ def _doomed(model: Model, keys: Iterable[Key], names: Set[str]) -> frozenset[str
 def _parents(model: Model, doomed: Set[str], names: Set[str]) -> dict[str, str]:
     """Parents that go too → the child whose end leaves them untagged, childless and unused."""
     found: dict[str, str] = {}
+    going = set(doomed)
     pending = sorted(doomed, reverse=True)
     while pending:
         child = pending.pop()
         parent = model.images.get(model.images[child].parent or "")
-        if parent is None or parent.id in doomed or parent.id in found or parent.config is not ConfigState.GOOD:
+        if parent is None or parent.id in going or parent.config is not ConfigState.GOOD:
             continue
         children = set(model.children_of.get(parent.id, ()))
         nameless = set(model.names_of.get(parent.id, ())) <= names
-        if nameless and children <= doomed | found.keys() and not any(_users(model, parent)):
+        if nameless and children <= going and not any(_users(model, parent)):
             found[parent.id] = child
+            going.add(parent.id)
             pending.append(parent.id)
     return found
 
@@ -256,9 +258,10 @@ class _Deletion:
 
     def _unknowable(self) -> Iterator[Reason]:
         """Damaged images that stay: the engine does not know them, and nothing tells which layers they had."""
+        going = frozenset(self.images)
         for image in sorted(self.model.images):
             state = self.model.images[image].config
-            if image not in self.images and state in (ConfigState.EMPTY, ConfigState.ALTERED, ConfigState.MALFORMED):
+            if image not in going and state in (ConfigState.EMPTY, ConfigState.ALTERED, ConfigState.MALFORMED):
                 because = f"its config is {state}: if it had these layers, they come back with the next pull"
                 yield Reason(verb="note", subject=f"image {image}", because=because)
 

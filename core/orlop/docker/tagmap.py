@@ -37,6 +37,10 @@ class TagMap:
         self._raw = model.tags.raw
         self._digest = model.tags.digest
         self._repositories = _repositories(model.tags.raw)
+        self._listed: dict[str, list[str]] = {}
+        for repository, entries in self._repositories.items():
+            for name in entries or ():
+                self._listed.setdefault(name, []).append(repository)
         self.without_tags: set[str] = set()
         """Repositories that lost their last tag."""
 
@@ -47,12 +51,15 @@ class TagMap:
     def put(self, repository: str, name: str, image: str) -> None:
         """Give an image a name; a name that exists moves."""
         entries = self._repositories.get(repository) or {}
+        if name not in entries:
+            self._listed.setdefault(name, []).append(repository)
         entries[name] = image
         self._repositories[repository] = entries
 
     def take(self, name: str, image: str) -> None:
         """Take a name of an image away, under whichever repository it is listed."""
-        for repository, entries in list(self._repositories.items()):
+        for repository in self._listed.get(name, ()):
+            entries = self._repositories.get(repository)
             if not entries or entries.get(name) != image:
                 continue
             del entries[name]

@@ -30,20 +30,16 @@ def plan_unmap(root: Root, model: Model, identity: StoreId, intent: Unmap) -> Pl
         NotFound: the store has no such mapping.
         Changed: a file is no longer what was read.
     """
-    wanted = sorted(set(intent.mappings))
-    by_list = {diff_id: [triple for triple in wanted if triple[0] == diff_id] for diff_id, _, _ in wanted}
     steps: list[Step] = []
     reasons: list[Reason] = []
     gone: dict[str, set[int]] = {}
     alone: set[str] = set()
-    for diff_id, triples in by_list.items():
-        found = model.v2_lists.get(diff_id)
-        for triple in triples:
-            taken = _entries_of(found, triple)
-            if taken is None:
-                alone.add(_reverse_only(model, triple))
-            else:
-                gone.setdefault(diff_id, set()).update(taken)
+    for triple in sorted(set(intent.mappings)):
+        taken = _entries_of(model.v2_lists.get(triple[0]), triple)
+        if taken is None:
+            alone.add(_reverse_only(model, triple))
+        else:
+            gone.setdefault(triple[0], set()).update(taken)
     for diff_id, taken in gone.items():
         steps.append(_list_step(root, model.v2_lists[diff_id], taken))
         reasons.extend(_list_reasons(model.v2_lists[diff_id], taken))
