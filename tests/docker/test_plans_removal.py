@@ -217,6 +217,17 @@ def test_a_mount_without_its_container_keeps_the_layers_only(planning: Any) -> N
     assert plan.bytes_kept == sum(layer.size for layer in image.layers)
 
 
+@pytest.mark.parametrize("part", ["containers", "layerdb/mounts", "imagedb/metadata/sha256"])
+def test_no_image_goes_while_a_part_that_could_need_it_is_unreadable(planning: Any, part: str) -> None:
+    planning.data.image({"a": b"a"}, names=["app:1", "app:2"])
+    path = part if part == "containers" else f"{layout.image_root(planning.data.driver)}/{part}"
+    os.rmdir(planning.data.at(path))
+    planning.data.write(path, b"")
+    [reason] = planning.refusal(planning.rows("app:1", "app:2")).reasons
+    assert path in reason
+    assert planning.plan(planning.rows("app:1")).action == "delete 1 tag", "a name needs none of that"
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"null"])
 def test_nothing_goes_while_the_tag_file_is_bad(planning: Any, content: bytes) -> None:
     image = planning.data.image({"a": b"a"})
