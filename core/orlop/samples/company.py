@@ -15,10 +15,12 @@ ESCAPED_NAME = "redis\x1b]52;c;b3Jsb3A=\x07:7"
 BIDI_NAME = "ghcr.io/acme/web:\u202egpj.exe"
 """A tag that a careless terminal shows backwards."""
 
-MISSING_IMAGE = "sha256:" + "5e11ad00beef" + "0" * 52
+MISSING_IMAGE = Digest.of(b"config of nginx 1.25, which a script removed")
+"""The image that a tag of the sample leads to, and that is not there."""
+
+_GONE_LAYER = Digest.of(b"layer of nginx 1.25, which went with it")
 _UNTAGGED = ("untagged", "moved")
 _TWICE_TAGGED = ("alpine", "built", "nginx", "parent-lost", "web")
-GONE_LAYER = "sha256:" + "60de1a7e" * 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -386,8 +388,8 @@ def _mappings(root: DataRoot, images: dict[str, Image]) -> None:
 
 def _stale(root: DataRoot) -> list[tuple[str, str]]:
     """Mappings that deletes leave behind: a healthy engine has them."""
-    root.mapping(GONE_LAYER, "docker.io/library/nginx")  # what was 1.25
-    return [("DK16", layout.v2_list(root.driver, GONE_LAYER))]
+    root.mapping(_GONE_LAYER, "docker.io/library/nginx")  # what was 1.25
+    return [("DK16", layout.v2_list(root.driver, _GONE_LAYER))]
 
 
 def _plant(root: DataRoot, images: Mapping[str, Image], layers: dict[str, str]) -> list[tuple[str, str]]:
