@@ -56,10 +56,8 @@ def test_the_lock_of_a_linked_file_elsewhere_is_not_taken(small: Any, put_link_o
     store.close()
 
 
-def test_what_may_not_be_read_is_told(small: Any, walk: Any, place: Any) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may read everything")
-    small.at(place.path(small)).chmod(0)
-    seen = walk(small.path)
-    if place.told:
-        assert seen.complaints()
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read_is_told(small: Any, walk: Any, notable_place: Any) -> None:
+    small.at(notable_place.path(small)).chmod(0)
+    assert walk(small.path).complaints()
+    small.at(notable_place.path(small)).chmod(0o700)
