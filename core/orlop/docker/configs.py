@@ -97,25 +97,10 @@ class ConfigReader:
 
 
 _MEMBERS = frozenset(
-    [
-        "architecture",
-        "author",
-        "comment",
-        "config",
-        "container",
-        "container_config",
-        "created",
-        "docker_version",
-        "history",
-        "id",
-        "os",
-        "os.features",
-        "os.version",
-        "parent",
-        "rootfs",
-        "variant",
-        "Size",
-    ]
+    (
+        *("architecture", "author", "comment", "config", "container", "container_config", "created"),
+        *("docker_version", "history", "id", "os", "os.features", "os.version", "parent", "rootfs", "variant", "Size"),
+    )
 )
 """Top-level members of the engine's image struct (moby image/image.go, V1Image and Image)."""
 _ROOTFS_MEMBERS = frozenset(("type", "diff_ids"))
