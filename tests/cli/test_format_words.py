@@ -161,6 +161,29 @@ def test_a_history_line_keeps_its_words_and_loses_its_secrets() -> None:
     assert "npm install # buildkit" in shown
 
 
+def test_an_option_with_a_secret_is_masked() -> None:
+    assert "abc123" not in format.masked_command("login --password=abc123 --token='abc123 d'")
+
+
+def test_masking_takes_time_in_step_with_the_length() -> None:
+    long = "y" * 2_000_000
+
+    assert format.masked_command(long) == long
+    assert format.masked_command("a='" * 300_000).count("a") == 300_000
+
+
+def test_a_monstrous_value_does_not_widen_every_line() -> None:
+    columns = [format.Column(title="NAME", gives=True), format.Column(title="X")]
+    rows = [["m" * 1_000_000, "1"], ["short", "2"]]
+
+    whole = format.table(columns, rows)
+    fitted = format.table(columns, rows, width=80)
+
+    assert whole[1] == "m" * 1_000_000 + "  1"
+    assert len(whole[2]) < 1000
+    assert [len(line) for line in fitted] == [80, 80, 80]
+
+
 def test_a_table_is_as_wide_as_it_needs_to_be() -> None:
     columns = [format.Column(title="NAME", gives=True), format.Column(title="SIZE", right=True)]
 

@@ -51,7 +51,7 @@ _DAY = 24 * _HOUR
 _YEAR = 365 * _DAY
 _DIGEST = re.compile(r"sha256:([0-9a-f]{12})[0-9a-f]{52}(?![0-9a-f])", re.ASCII)
 _PLACEHOLDER = re.compile(r"(`orlop [^`]*?)\bPATH\b")
-_ASSIGNMENT = re.compile(r"""([A-Za-z_][\w.-]*)=("[^"]*"|'[^']*'|\S+)""")
+_ASSIGNMENT = re.compile(r"""(?<![\w.-])([\w.-]+)=("[^"]*"|'[^']*'|\S+)""")
 
 
 # --- errors ------------------------------------------------------------------
@@ -315,6 +315,9 @@ class Column:
 GAP = "  "
 _NARROWEST = 12
 
+_WIDEST = 400
+"""Columns that a value takes from the others where nothing is cut; a longer one stands out of its column."""
+
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, width: int | None = None) -> list[str]:
     """A plain table with its heading, line by line, no blanks at the ends.
@@ -325,10 +328,11 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, width: in
         width: columns of the terminal; None never cuts.
     """
     lines = [[column.title for column in columns], *(list(row) for row in rows)]
-    widths = [max(cells(line[index]) for line in lines) for index in range(len(columns))]
+    most = _WIDEST if width is None else width
+    widths = [max(min(cells(line[index]), most) for line in lines) for index in range(len(columns))]
     if width is not None:
         _narrow(widths, columns, width)
-    return [_line(columns, widths, line) for line in lines]
+    return [_line(columns, widths, line, cuts=width is not None) for line in lines]
 
 
 def _narrow(widths: list[int], columns: Sequence[Column], width: int) -> None:
@@ -343,10 +347,10 @@ def _narrow(widths: list[int], columns: Sequence[Column], width: int) -> None:
         missing -= 1
 
 
-def _line(columns: Sequence[Column], widths: Sequence[int], values: Sequence[str]) -> str:
+def _line(columns: Sequence[Column], widths: Sequence[int], values: Sequence[str], *, cuts: bool) -> str:
     parts = []
     for column, room, value in zip(columns, widths, values, strict=True):
-        shown = cut(value, room)
+        shown = cut(value, room) if cuts else value
         blanks = " " * (room - cells(shown))
         parts.append(blanks + shown if column.right else shown + blanks)
     return GAP.join(parts).rstrip()
