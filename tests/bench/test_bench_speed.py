@@ -1,0 +1,247 @@
+"""Speed and memory as ratios to yardsticks of the same run; nothing here passes or fails by a time.
+
+pytest -m bench tests/bench -s
+"""
+
+import contextlib
+import json
+import os
+import re
+import select
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
+
+TOP = Path(__file__).parents[2]
+ROUNDS = 3
+_TAKE = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, sys.argv[1:])"
+_LIST = """
+import sys, time
+from orlop import kinds
+start = time.perf_counter()
+store = kinds.open(sys.argv[1])
+rows = store.rows().rows
+sound = sum(row.condition == "sound" for row in rows)
+print(len(rows), sound, time.perf_counter() - start)
+"""
+_EMPTY_APP = """
+from textual.app import App
+from textual.widgets import DataTable
+class Empty(App):
+    def compose(self):
+        yield DataTable()
+    def on_mount(self):
+        table = self.query_one(DataTable)
+        table.add_columns("NAME", "TAG", "ID", "SIZE", "STATE")
+        table.add_row("first-row", "x", "x", "x", "x")
+Empty().run()
+"""
+_LIVE = """
+import json, os, sys, threading, time
+from orlop_tui import messages
+from orlop_tui.gateway import Gateway
+
+class Desk:
+    def __init__(self):
+        self.got, self.news = [], threading.Condition()
+    def post_message(self, message):
+        with self.news:
+            self.got.append((time.perf_counter(), message))
+            self.news.notify_all()
+        return True
+    def call_after_refresh(self, callback):
+        callback()
+    def wait(self, wanted):
+        with self.news:
+            assert self.news.wait_for(lambda: any(wanted(m) for _, m in self.got), 600)
+            return next(at for at, m in self.got if wanted(m))
+
+desk = Desk()
+gateway = Gateway([sys.argv[1]])
+gateway.attach(desk)
+gateway.open()
+desk.wait(lambda m: isinstance(m, messages.LiveState) and m.text == "live")
+cpu, start = time.process_time(), time.perf_counter()
+time.sleep(12)
+idle = (time.process_time() - cpu) / (time.perf_counter() - start)
+path = sys.argv[1] + "/image/overlay2/repositories.json"
+before = open(path, "rb").read()
+tags = json.loads(before)
+some = next(iter(next(iter(tags["Repositories"].values())).values()))
+times = []
+for number in range(5):
+    tags["Repositories"]["aaa"] = {f"aaa:{number}": some}
+    with open(path + ".new", "wb") as file:
+        file.write(json.dumps(tags).encode())
+    desk.got.clear()
+    start = time.perf_counter()
+    os.rename(path + ".new", path)
+    times.append(desk.wait(lambda m: isinstance(m, messages.StoreChanged)) - start)
+    time.sleep(0.5)
+with open(path + ".new", "wb") as file:
+    file.write(before)
+os.rename(path + ".new", path)
+gateway.close()
+print(json.dumps({"idle": idle, "times": times}))
+"""
+
+
+class LargeStore:
+    """As the fixture `large` gives it."""
+
+    path: str
+    images: int
+    layers: int
+    first_name: str
+
+
+def environ(**more: str) -> dict[str, str]:
+    paths = f"{TOP / 'core'}{os.pathsep}{TOP / 'tui'}"
+    return os.environ | {"PYTHONPATH": paths, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"} | more
+
+
+def table(title: str, lines: list[tuple[str, str]]) -> None:
+    """Print a small table; pytest shows it with -s."""
+    print(f"\n{title}")  # noqa: T201
+    for left, right in lines:
+        print(f"  {left:<58} {right}")  # noqa: T201
+
+
+def taken(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def test_cold_list_with_every_config_verified(large: LargeStore) -> None:
+    folder = f"{large.path}/image/overlay2"
+    wanted = f"{folder}/imagedb {folder}/layerdb {folder}/distribution {folder}/repositories.json"
+    yardstick = f"find {wanted} -type f -print0 | xargs -0 cat > /dev/null"
+    outputs: list[str] = []
+
+    def listing() -> None:
+        done = subprocess.run(
+            [sys.executable, "-c", _LIST, large.path], env=environ(), capture_output=True, text=True, check=True
+        )
+        outputs.append(done.stdout)
+
+    def reading() -> None:
+        subprocess.run(["sh", "-c", yardstick], check=True)
+
+    reading()  # both meet a warm page cache; "cold" means that Orlop remembers nothing
+    listings, readings = [], []
+    for _ in range(ROUNDS):
+        readings.append(taken(reading))
+        listings.append(taken(listing))
+    rows, sound, inside = outputs[-1].split()
+    assert (int(rows), int(sound)) == (large.images, large.images)
+    table(
+        f"list {large.images} images and {large.layers} layer records, every config hashed (best of {ROUNDS})",
+        [
+            ("find | xargs cat of the same files", f"{min(readings):8.2f} s"),
+            ("orlop, interpreter included", f"{min(listings):8.2f} s"),
+            ("orlop, inside the process (last run)", f"{float(inside):8.2f} s"),
+            ("ratio, to reach: 2", f"{min(listings) / min(readings):8.2f}"),
+        ],
+    )
+
+
+@dataclass(slots=True)
+class Seen:
+    """How long a program on a pseudo-terminal took to show a text, and its memory then."""
+
+    seconds: dict[str, float]
+    peak_mb: float
+
+
+def on_terminal(arguments: list[str], wanted: dict[str, str], *, end: str) -> Seen:
+    """Run a program until each text was drawn; then end it with a key."""
+    with terminal(arguments) as (master, process):
+        start = time.perf_counter()
+        seconds: dict[str, float] = {}
+        data = b""
+        while len(seconds) < len(wanted):
+            assert time.perf_counter() - start < 300, f"never shown: {wanted.keys() - seconds.keys()}"
+            if select.select([master], [], [], 0.5)[0]:
+                data += os.read(master, 65536)
+                drawn = re.sub(rb"\x1b\[[0-?]*[ -/]*[@-~]", b"", data).decode(errors="replace")
+                for what, text in wanted.items():
+                    if what not in seconds and text in drawn:
+                        seconds[what] = time.perf_counter() - start
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        found = re.search(r"VmHWM:\s+(\d+) kB", status)
+        assert found is not None
+        os.write(master, end.encode())
+        with contextlib.suppress(OSError):  # the other side closes first
+            while process.poll() is None:
+                if select.select([master], [], [], 0.1)[0]:
+                    os.read(master, 65536)
+        return Seen(seconds, int(found.group(1)) / 1024)
+
+
+@contextlib.contextmanager
+def terminal(arguments: list[str]) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    master, slave = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", _TAKE, sys.executable, *arguments],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=environ(),
+        start_new_session=True,
+    )
+    os.close(slave)
+    try:
+        yield master, process
+    finally:
+        process.kill()
+        process.wait(60)
+        os.close(master)
+
+
+def test_first_frame_and_memory_of_the_screens(large: LargeStore) -> None:
+    service = large.first_name.rpartition(":")[2]
+    empty = [on_terminal(["-c", _EMPTY_APP], {"row": "first-row"}, end="\x11") for _ in range(ROUNDS)]
+    wanted = {"frame": "q quit", "row": service}
+    ours = [on_terminal(["-m", "orlop_tui", large.path], wanted, end="q") for _ in range(2)]
+    base = min(run.seconds["row"] for run in empty)
+    frame, rows = (min(run.seconds[what] for run in ours) for what in ("frame", "row"))
+    memory = min(run.peak_mb for run in empty), min(run.peak_mb for run in ours)
+    table(
+        f"screens over {large.images} images, on a pseudo-terminal of 120 by 40",
+        [
+            ("an empty Textual app with one table: its first row", f"{base:8.2f} s"),
+            ("orlop: the frame", f"{frame:8.2f} s"),
+            ("orlop: the first row", f"{rows:8.2f} s"),
+            ("ratio of the frame", f"{frame / base:8.2f}"),
+            ("ratio of the first row, to reach: 1.3", f"{rows / base:8.2f}"),
+            ("peak memory of the empty app", f"{memory[0]:8.0f} MB"),
+            ("peak memory of orlop", f"{memory[1]:8.0f} MB"),
+            ("more than the empty app, to reach: 150 MB", f"{memory[1] - memory[0]:8.0f} MB"),
+        ],
+    )
+
+
+def test_a_change_on_disk_is_told_and_idling_costs_little(large: LargeStore) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _LIVE, large.path], env=environ(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{shlex.join(done.args[:2])}\n{done.stderr}"
+    told = json.loads(done.stdout)
+    table(
+        f"live over {large.images} images",
+        [
+            ("a tag replaced on disk until the rows are there, worst of 5", f"{max(told['times']):8.2f} s"),
+            ("to reach", "    0.15 s"),
+            ("idle: share of one core", f"{told['idle'] * 100:8.2f} %"),
+            ("to stay below", "    1.00 %"),
+        ],
+    )
