@@ -709,7 +709,7 @@ async def test_a_change_of_the_store_disarms_the_open_plan_until_it_is_planned_a
 
 async def test_keys_typed_before_the_dialog_was_painted_are_dropped() -> None:
     async with seated(unlocked=True) as seat:
-        dialog = PlanDialog(seat.app.browse.stores[0], seat.app.browse, plan_for(Remove(keys=(ROWS[0].key,))))
+        dialog = PlanDialog(seat.app.browse.stores[0], seat.app.browse.changes, plan_for(Remove(keys=(ROWS[0].key,))))
         assert dialog.check_action("apply", ()) is False
         await seat.app.push_screen(dialog)
         await seat.settle()

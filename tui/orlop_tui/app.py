@@ -124,16 +124,16 @@ class OrlopApp(SafeApp, inherit_bindings=False):
         self.browse.findings_ready(message)
 
     def on_plan_ready(self, message: messages.PlanReady) -> None:
-        self.browse.plan_ready(message)
+        self.browse.changes.plan_ready(message)
 
     def on_writable(self, message: messages.Writable) -> None:
-        self.browse.writable(message)
+        self.browse.changes.writable(message)
 
     def on_applied(self, message: messages.Applied) -> None:
-        self.browse.applied(message)
+        self.browse.changes.applied(message)
 
     def on_journal_ready(self, message: messages.JournalReady) -> None:
-        self.browse.journal_ready(message)
+        self.browse.changes.journal_ready(message)
 
     def on_plan_saved(self, message: messages.PlanSaved) -> None:
         self.browse.plan_saved(message)

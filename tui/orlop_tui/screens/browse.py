@@ -5,7 +5,7 @@ It asks the gateway and draws what comes back; it never reads a store itself.
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from textual import events
@@ -15,19 +15,21 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 from textual.widgets import Input
 
-from orlop.errors import Cancelled, NeedsStatement, OrlopError
-from orlop.plan import Intent, Plan, Refusal, Remove, Tag, Unmap, Untag
+from orlop.errors import OrlopError
+from orlop.plan import Remove, Tag, Unmap, Untag
 from orlop.records import EngineState, Key, Row
 from orlop.text import visible
 from orlop_tui import format as words
 from orlop_tui import messages
-from orlop_tui.screens.changing import Change, PlanDialog, PurgeDialog, TagDialog, UndoDialog, UnfinishedDialog
+from orlop_tui.screens import wording
+from orlop_tui.screens.changes import Changes
+from orlop_tui.screens.changing import TagDialog
 from orlop_tui.screens.dialog import Ask, Choice, Confirm, Menu, Notice
-from orlop_tui.screens.journal import JournalDialog, Wish
 from orlop_tui.screens.stores import OpenStore
+from orlop_tui.screens.wording import WIDE
 from orlop_tui.widgets.filtering import BadFilter, parse
 from orlop_tui.widgets.keyline import KeyHint, KeyLine
-from orlop_tui.widgets.lines import BLANK, Bar, Line, LinesView, Role, Span, Spans, fit, fold, line, span
+from orlop_tui.widgets.lines import Bar, Line, LinesView, Role, Span, Spans, fit, fold, line, span
 from orlop_tui.widgets.listing import Column
 from orlop_tui.widgets.panes import Pane, Shown, ToFinding, ToImage, ToMapping, builder, place_of
 from orlop_tui.widgets.store_table import StoreTable, TableHead
@@ -124,11 +126,7 @@ class Browse(Screen[None]):
         self._whole_store = False
         self._job: Spans = ()
         self._remark: Spans = ()
-        self._changing = ""
-        """What is being applied; empty: nothing."""
-        self._acted_on: tuple[Key, ...] = ()
-        self._left_out = 0
-        self._journal_for = ""
+        self.changes = Changes(self)
         self._log: list[Line] = []
         self._bad_filter = ""
 
@@ -137,7 +135,7 @@ class Browse(Screen[None]):
     def compose(self) -> ComposeResult:
         yield Bar(id="header")
         with Horizontal(id="body"):
-            yield LinesView(self._rail, id="rail")
+            yield LinesView(self._rail_lines, id="rail")
             with Vertical(id="list"):
                 yield TableHead(id="head")
                 yield StoreTable(id="table")
@@ -186,7 +184,7 @@ class Browse(Screen[None]):
             self.query_one(TableHead).listing = store.listing
             self.query_one(TableHead).refresh()
             self.table.sync(store.listing)
-        self.query_one("#rail", LinesView).show(self._rail, keep=True)
+        self.query_one("#rail", LinesView).show(self._rail_lines, keep=True)
         self.draw_panes(keep=True)
         self.draw_lines()
 
@@ -238,64 +236,34 @@ class Browse(Screen[None]):
     @property
     def is_stacked(self) -> bool:
         """Whether all sections stand below each other."""
-        return self.size.width >= 120
+        return self.size.width >= WIDE
 
-    def _header(self) -> tuple[list[Span], list[Span]]:
-        gap = span("   " if self.size.width >= 120 else "  ")
-        pieces = [span("orlop", Role.HEADING)]
-        store = self.store
-        if self._label:
-            pieces += [gap, span(self._label, Role.STRONG)]
-        if store is None:
-            waiting = "opening" if self._opening else "no store"
-            return [*pieces, gap, span(waiting)], [span("READ-ONLY", Role.STRONG)]
-        snapshot = store.snapshot
-        if len(self.stores) > 1:
-            pieces += [gap, span(f"{self.current + 1}/{len(self.stores)}")]
-        pieces += [gap, span(store.label, Role.STRONG)]
-        pieces += [gap, span(words.count(snapshot.images, "image")), gap, span(words.size(snapshot.total_size))]
-        for piece in store.counts.spans():
-            pieces += [gap, piece]
-        if store.quarantine and self.size.width >= 100:
-            pieces += [gap, span(f"quarantine {words.size(store.quarantine)}")]
-        if snapshot.notes:
-            pieces += [gap, span(f"{words.count(len(snapshot.notes), 'note')}: i", Role.WARN)]
-        return pieces, [store.lock_word()]
+    def _header(self) -> tuple[list[Span], Spans]:
+        store, width = self.store, self.size.width
+        if store is not None:
+            return wording.header(store, title=self._label, of=len(self.stores), width=width)
+        said = "opening" if self._opening else "no store"
+        return wording.bare_header(self._label, width, said), (span("READ-ONLY", Role.STRONG),)
 
-    def _status(self) -> tuple[list[Span], Spans]:
-        job = self._job
+    def _status(self) -> tuple[Iterable[Span], Spans]:
         if self._remark:
-            return list(self._remark), job
-        store = self.store
-        if store is None:
-            return [span("opening …" if self._opening else "nothing is open")], job
-        if self._bad_filter:
-            return [span(f"filter: {self._bad_filter}", Role.BAD)], job
-        listing, bar = store.listing, span(" | ", Role.FAINT)
-        seen = time.strftime("%H:%M:%S", time.localtime(store.snapshot.seen_at / 1e9))
-        order = f"{listing.sort.column} {listing.sort.arrow}"
-        pieces = [span(store.live or "not watched"), span(f"  seen {seen}"), bar, span(f"sort {order}"), bar]
-        pieces.append(span(f"filter {listing.filter.text or 'none'}"))
-        for on, text in ((listing.only_marked, "marked only"), (listing.only_problems, "problems only")):
-            if on:
-                pieces += [bar, span(text, Role.WARN)]
-        if listing.is_narrowed:
-            pieces += [bar, span(f"{len(listing)} of {len(listing.rows)} rows")]
-        pieces += self._marks_said(store)
-        return pieces, job
+            return self._remark, self._job
+        if self.store is not None:
+            return wording.status(self.store, bad_filter=self._bad_filter), self._job
+        return [span("opening …" if self._opening else "nothing is open")], self._job
 
-    def _marks_said(self, store: OpenStore) -> list[Span]:
-        marked = store.listing.marked_rows()
-        if not marked:
-            return []
-        own = sum({row.key.id: row.own_size or 0 for row in marked}.values())
-        text = f"{len(marked)} marked {words.size(own)} own"
-        if hidden := store.listing.hidden_marks():
-            text += f", {hidden} hidden"
-        pieces = [span(" | ", Role.FAINT), span(text, Role.STRONG)]
-        if store.listing.anchor is not None:
-            pieces.append(span(" (range: v ends it)", Role.FAINT))
-        return pieces
+    def _rail_lines(self, width: int) -> list[Line]:
+        return wording.rail(self.stores, self.current, width)
+
+    def _too_small(self, width: int) -> list[Line]:
+        return [line(part) for part in fold("orlop needs 60 columns and 12 lines; q quits", width)]
+
+    def _said_when_empty(self, width: int) -> Sequence[Spans]:
+        if self.store is not None:
+            return wording.empty_store(self.store)
+        if self._opening:
+            return [(span(f"reading {', '.join(self._paths)} …"),)]
+        return wording.no_store((error for _, error in self._failures), width)
 
     def _hints(self) -> list[KeyHint]:
         help_and_quit = [KeyHint("?", "help", "help"), KeyHint("q", "quit", "quit")]
@@ -312,44 +280,6 @@ class Browse(Screen[None]):
         hints = [KeyHint(key, label, action, not self.why_not(action)) for key, label, action in chosen]
         return hints + help_and_quit
 
-    def _too_small(self, width: int) -> list[Line]:
-        return [line(part) for part in fold("orlop needs 60 columns and 12 lines; q quits", width)]
-
-    def _rail(self, width: int) -> list[Line]:
-        lines = [line(span("STORES", Role.LABEL))]
-        for store in self.stores:
-            sign = ">" if store.index == self.current else " "
-            text = fit(f"{sign} {store.label}", max(8, width - 9)) + fit(f"{store.snapshot.images} img", 9, right=True)
-            lines.append(line(span(text, Role.STRONG if sign == ">" else Role.PLAIN), target=store))
-        if self.store is not None:
-            lines += [BLANK, line(span("HEALTH", Role.LABEL)), *self.store.health()]
-            lines += [BLANK, line(span("QUARANTINE  J", Role.LABEL)), *self.store.held()]
-        return lines
-
-    def _said_when_empty(self, width: int) -> Sequence[Spans]:
-        store = self.store
-        if store is not None and store.listing.rows:
-            hidden = words.count(len(store.listing.rows), "row")
-            return [(span(f"no row is shown: {hidden} hidden.  Esc takes the filter away."),)]
-        if store is not None:
-            return [
-                (span("this store holds no images.  R reads it again, i says more."),),
-                (span(store.snapshot.identity.path, Role.FAINT),),
-            ]
-        if self._opening:
-            return [(span(f"reading {', '.join(self._paths)} …"),)]
-        said: list[Spans] = [(span("no store could be opened:", Role.STRONG),), ()]
-        for _, error in self._failures:
-            for label, text in words.words(error):
-                for part in fold(text, max(20, width - 12)):
-                    said.append(
-                        (span(fit(label, 7), Role.LABEL), span(part, Role.BAD if label == "what" else Role.PLAIN))
-                    )
-                    label = ""
-            said.append(())
-        said.append((span("q quits; `orlop demo` opens a sample store", Role.FAINT),))
-        return said
-
     # --- what the gateway tells
 
     def store_opened(self, message: messages.StoreOpened) -> None:
@@ -360,13 +290,13 @@ class Browse(Screen[None]):
             other.has_siblings = sum(one.path == other.path for one in self.stores) > 1
         if self._unlock_all:
             self.gateway.probe(store.index, offline=True)
-        self._check(store)
+        self.check(store)
         if store is self.store:
             self._enter_store()
         else:
             self.draw()
         if message.unfinished is not None:
-            self._offer_finish(store, message.unfinished)
+            self.changes.offer_finish(store, message.unfinished)
 
     def open_failed(self, message: messages.OpenFailed) -> None:
         self._failures.append((message.path, message.error))
@@ -385,25 +315,20 @@ class Browse(Screen[None]):
     def store_changed(self, message: messages.StoreChanged) -> None:
         store = self.stores[message.index]
         store.update(message.delta.snapshot)
-        if store.snapshot.engine is EngineState.RUNNING and store.unlocked and not self._changing:
+        if store.snapshot.engine is EngineState.RUNNING and store.unlocked and not self.changes.busy:
             store.unlocked = False
             self.say("the engine was started: writing is locked again")
         if message.delta:
-            self._check(store)
-            self._tell_dialog(store)
+            self.check(store)
+            self.changes.store_changed(store)
         if store is not self.store:
             return
-        if message.delta and not self._changing:
+        if message.delta and not self.changes.busy:
             delta = message.delta
             counted = ((delta.added, "added"), (delta.removed, "gone"), (delta.changed, "changed"))
             self.say("on disk: " + ", ".join(f"{len(keys)} {word}" for keys, word in counted if keys), Role.PLAIN)
         self.table.tell_again()
         self.draw()
-
-    def _tell_dialog(self, store: OpenStore) -> None:
-        for screen in self.app.screen_stack:
-            if isinstance(screen, PlanDialog) and screen.store is store and not self._changing:
-                screen.store_changed()
 
     def live_state(self, message: messages.LiveState) -> None:
         self.stores[message.index].live = message.text
@@ -430,65 +355,8 @@ class Browse(Screen[None]):
         store.learn(message.findings)
         self.draw()
 
-    def plan_ready(self, message: messages.PlanReady) -> None:
-        store, plan = self.stores[message.index], message.plan
-        self._remark = ()
-        self.draw_lines()
-        if isinstance(plan, Refusal):
-            self._show_refusal(plan)
-            return
-        top = self.app.screen
-        if isinstance(top, PlanDialog) and top.store is store:
-            top.planned_again(plan)
-        elif top is self:
-            dialog = PlanDialog(store, self, plan, left_out=self._left_out)
-            self.app.push_screen(dialog, lambda chosen: self._apply(store, dialog.plan) if chosen else None)
-
-    def writable(self, message: messages.Writable) -> None:
-        store = self.stores[message.index]
-        store.unlocked, store.offline = True, message.offline
-        self.say(f"writing is unlocked: {message.by}")
-        self.draw()
-        self._dialogs_look_again()
-
-    def applied(self, message: messages.Applied) -> None:
-        store = self.stores[message.index]
-        self._changing = ""
-        store.listing.unmark(self._acted_on)
-        self._acted_on = ()
-        store.unfinished = None
-        text = message.receipt.action
-        if message.action == "apply":
-            text = f"done: {text}; z undoes it"
-        elif message.action == "undo":
-            text = f"undone: {text}"
-        elif message.action == "purge":
-            text = f"{words.size(message.receipt.bytes_freed)} freed"
-        self.app_say(text)
-        self.note(text, *message.receipt.remarks)
-        self._remark = ()
-        self._ask_journal()
-        self._check(store)
-        self.table.tell_again()
-        self.draw()
-
-    def journal_ready(self, message: messages.JournalReady) -> None:
-        store, wanted = self.stores[message.index], self._journal_for
-        self._journal_for = ""
-        store.quarantine = sum(change.bytes for change in message.changes)
-        store.changes = len(message.changes)
-        self.draw()
-        if wanted == "undo":
-            self._offer_undo(store, message.changes)
-        elif wanted == "journal":
-            self.app.push_screen(JournalDialog(store, message.changes), lambda wish: self._grant(store, wish))
-
     def copied(self, message: messages.Copied) -> None:
         self.say(f"{message.what} sent to the clipboard through {message.how}", Role.GOOD)
-
-    def plan_saved(self, message: messages.PlanSaved) -> None:
-        self.app_say(f"the plan is in {message.path}")
-        self.note(f"the plan is in {message.path}")
 
     def working(self, message: messages.Working) -> None:
         if not message.what:
@@ -496,7 +364,7 @@ class Browse(Screen[None]):
         else:
             share = f" {100 * message.done // message.total}%" if message.total else ""
             of = f"  {message.done}/{message.total}" if message.total and self.size.width >= 120 else ""
-            self._job = (span(f"{self._changing or message.what}{share}{of}"),)
+            self._job = (span(f"{self.changes.busy or message.what}{share}{of}"),)
         if self.is_mounted:
             self.query_one("#status", Bar).show(*self._status())
 
@@ -506,25 +374,19 @@ class Browse(Screen[None]):
             self._detail_failed(error)
             return
         self._log_error(error)
-        if action in ("apply", "undo", "finish", "purge"):
-            self._changing, self._acted_on = "", ()
-            self._ask_journal()
-        if action == "journal":
-            self._journal_for, wanted = "", self._journal_for
-            if not wanted:
-                return
-        store = self.stores[message.index] if message.index is not None else None
-        if action == "check" and store is not None:
+        if self.changes.failed(message):
+            return
+        if action == "check" and message.index is not None:
+            store = self.stores[message.index]
             store.checking, store.findings_problem = False, f"could not be checked: {error}"
             self.draw_panes(keep=True)
-        elif isinstance(error, Cancelled):
-            self.say(f"{action}: {error.what}")
-        elif isinstance(error, NeedsStatement) and action == "unlock" and store is not None:
-            self._ask_statement(store, error)
-        else:
-            self._remark = ()
-            self.draw_lines()
-            self.show_error(error)
+            return
+        self.say("")
+        self.show_error(error)
+
+    def plan_saved(self, message: messages.PlanSaved) -> None:
+        self.toast(f"the plan is in {message.path}")
+        self.note(f"the plan is in {message.path}")
 
     def _detail_failed(self, error: OrlopError) -> None:
         self._asked = None
@@ -541,15 +403,11 @@ class Browse(Screen[None]):
         with self.prevent(Input.Changed):
             entry.value = self.store.listing.filter.text if self.store else ""
         self.table.tell_again()
-        self._ask_journal()
+        self.changes.ask_journal()
         self.draw()
 
-    def _ask_journal(self, wanted: str = "") -> None:
-        if self.store is not None and (wanted or not self._journal_for):
-            self._journal_for = wanted
-            self.gateway.journal(self.store.index)
-
-    def _check(self, store: OpenStore, *, asked: bool = False) -> None:
+    def check(self, store: OpenStore, *, asked: bool = False) -> None:
+        """Check a store; a large one only when that was asked for."""
         if asked or len(store.snapshot.rows) <= CHECKED_UNASKED:
             store.checking = True
             self.gateway.check(store.index)
@@ -579,13 +437,13 @@ class Browse(Screen[None]):
     # --- saying things
 
     def say(self, text: str, role: Role = Role.WARN) -> None:
-        """One line in place of the status, until the next key."""
-        self._remark = (span(text, role),)
+        """One line in place of the status, until the next key; the empty text takes it away."""
+        self._remark = (span(text, role),) if text else ()
         if self.is_mounted:
             self.draw_lines()
 
-    def app_say(self, text: str) -> None:
-        """A toast, for a success."""
+    def toast(self, text: str) -> None:
+        """A few words that go by themselves, for a success."""
         self.app.notify(visible(text), markup=False, timeout=4)
 
     def note(self, *texts: str) -> None:
@@ -600,25 +458,13 @@ class Browse(Screen[None]):
 
     def show_error(self, error: OrlopError) -> None:
         """An error stays on the screen until it is closed, and in the log after that."""
-        parts = words.words(error)
-        lines = [line(span(fit(label, 7), Role.LABEL), span(text)) for label, text in parts]
-        copy = "\n".join(f"{label}: {text}" for label, text in parts)
-        self.app.push_screen(Notice("It was not done", lines, copy=copy, host=self))
+        self.show("It was not done", wording.error_lines(error))
 
-    def _show_refusal(self, refusal: Refusal) -> None:
-        lines = [line(span(fit("what", 7), Role.LABEL), span(refusal.action))]
-        for reason in refusal.reasons:
-            lines.append(line(span(fit("why", 7), Role.LABEL), span(reason)))
-        if refusal.do:
-            lines.append(line(span(fit("do", 7), Role.LABEL), span(refusal.do)))
-        self.note(f"refused: {refusal.action}", *refusal.reasons)
-        copy = "\n".join([refusal.action, *refusal.reasons, refusal.do])
-        self.app.push_screen(Notice("The store refuses this", lines, copy=copy, host=self))
-
-    def _dialogs_look_again(self) -> None:
-        for screen in self.app.screen_stack:
-            if isinstance(screen, Change):
-                screen.store_altered()
+    def show(self, title: str, said: Sequence[tuple[str, str]]) -> None:
+        """Labels and texts that stay until they are closed, and that can be copied."""
+        lines = [line(span(fit(label, 9), Role.LABEL), span(text)) for label, text in said]
+        copy = "\n".join(f"{label}: {text}" for label, text in said)
+        self.app.push_screen(Notice(title, lines, copy=copy, host=self.changes))
 
     # --- why something can not be done now
 
@@ -629,8 +475,8 @@ class Browse(Screen[None]):
             return ""
         if self.store is None:
             return "no store is open"
-        if action in _WRITES and self._changing:
-            return f"wait: {self._changing}"
+        if action in _WRITES and self.changes.busy:
+            return f"wait: {self.changes.busy}"
         listing = self.store.listing
         if action in ("delete", "untag") and not listing.targets().keys:
             left_out = listing.targets().left_out
@@ -662,7 +508,7 @@ class Browse(Screen[None]):
     # --- keys: the list
 
     def on_key(self, event: events.Key) -> None:
-        if self._remark and not self._changing:
+        if self._remark and not self.changes.busy:
             self._remark = ()
             self.draw_lines()
 
@@ -830,7 +676,7 @@ class Browse(Screen[None]):
             self._set_view(1)
         store = self.store
         if self.pane is Pane.PROBLEMS and store is not None and store.findings is None and not store.checking:
-            self._check(store, asked=True)
+            self.check(store, asked=True)
         self.draw_panes()
         if self.is_stacked:
             place = place_of(self.pane, self.panes.lines)
@@ -929,27 +775,10 @@ class Browse(Screen[None]):
             self._enter_store()
 
     def action_info(self) -> None:
-        store = self.store
-        if store is None:
+        if self.store is None:
             self.say("no store is open")
-            return
-        snapshot = store.snapshot
-        facts = [
-            ("Store", store.label),
-            ("Path", snapshot.identity.path),
-            ("Images", f"{snapshot.images} in {words.count(len(snapshot.rows), 'row')}"),
-            ("Layers", f"{words.both_sizes(snapshot.total_size)} by their records, each once"),
-            ("Engine", f"{words.ENGINE_WORDS[snapshot.engine]}: {snapshot.engine_text}"),
-            ("Writing", "unlocked" if store.unlocked else "locked"),
-            ("Live", store.live or "not watched"),
-            ("Seen", words.moment(snapshot.seen_at)),
-        ]
-        lines = [line(span(fit(label, 9), Role.LABEL), span(text)) for label, text in facts]
-        for note in snapshot.notes:
-            text = f"{note.text} ({note.path})" if note.path else note.text
-            lines.append(line(span(fit("Note", 9), Role.LABEL), span(text, Role.WARN)))
-        copy = "\n".join(f"{label}: {text}" for label, text in facts)
-        self.app.push_screen(Notice("This store", lines, copy=copy, host=self))
+        else:
+            self.show("This store", wording.facts(self.store))
 
     def action_rescan(self) -> None:
         if not self._stopped_by("rescan") and self.store is not None:
@@ -958,31 +787,24 @@ class Browse(Screen[None]):
 
     # --- keys: changes
 
-    def _plan(self, intent: Intent, keys: tuple[Key, ...] = (), left_out: int = 0) -> None:
-        if self.store is None:
-            return
-        self._acted_on, self._left_out = keys, left_out
-        self.say("planning …", Role.PLAIN)
-        self.gateway.plan(self.store.index, intent)
-
     def action_delete(self) -> None:
         if self._stopped_by("delete") or self.store is None:
             return
         targets = self.store.listing.targets()
-        self._plan(Remove(keys=targets.keys), targets.keys, targets.left_out)
+        self.changes.plan(Remove(keys=targets.keys), targets.keys, targets.left_out)
 
     def action_untag(self) -> None:
         if self._stopped_by("untag") or self.store is None:
             return
         targets = self.store.listing.targets()
-        self._plan(Untag(names=self._names()), targets.keys, targets.left_out)
+        self.changes.plan(Untag(names=self._names()), targets.keys, targets.left_out)
 
     def action_tag(self) -> None:
         row, store = self.row, self.store
         if self._stopped_by("tag") or row is None or store is None:
             return
         self.app.push_screen(
-            TagDialog(store, row), lambda name: self._plan(Tag(image=row.key.id, name=name)) if name else None
+            TagDialog(store, row), lambda name: self.changes.plan(Tag(image=row.key.id, name=name)) if name else None
         )
 
     def action_unmap(self) -> None:
@@ -991,106 +813,19 @@ class Browse(Screen[None]):
         chosen = self._mapping()
         if chosen is not None:
             mapping = chosen.mapping
-            self._plan(Unmap(mappings=((mapping.diff_id, mapping.digest, mapping.source),)))
-
-    def _apply(self, store: OpenStore, plan: Plan) -> None:
-        self._changing = plan.action
-        self.say(f"{plan.action} …", Role.PLAIN)
-        self.gateway.apply(store.index, plan, offline=store.offline)
+            self.changes.plan(Unmap(mappings=((mapping.diff_id, mapping.digest, mapping.source),)))
 
     def action_undo(self) -> None:
         if not self._stopped_by("undo"):
-            self._ask_journal("undo")
-
-    def _offer_undo(self, store: OpenStore, changes: Sequence[messages.PastChange]) -> None:
-        unfinished = next((change for change in changes if change.state == "unfinished"), None)
-        last = next((change for change in reversed(changes) if change.state == "done"), None)
-        if unfinished is not None:
-            self._offer_finish(store, unfinished)
-        elif last is None:
-            self.say("there is nothing to undo")
-        else:
-            self._confirm_undo(store, last)
-
-    def _confirm_undo(self, store: OpenStore, change: messages.PastChange) -> None:
-        self.app.push_screen(
-            UndoDialog(store, self, change), lambda chosen: self._undo(store, change) if chosen else None
-        )
-
-    def _undo(self, store: OpenStore, change: messages.PastChange) -> None:
-        self._changing = f"undo of {change.action}"
-        self.say(f"{self._changing} …", Role.PLAIN)
-        self.gateway.undo(store.index, change.id, offline=store.offline)
-
-    def _offer_finish(self, store: OpenStore, change: messages.PastChange) -> None:
-        def answered(chosen: str | None) -> None:
-            if chosen == "undo":
-                self._undo(store, change)
-            elif chosen == "finish":
-                self._changing = f"completing {change.action}"
-                self.say(f"{self._changing} …", Role.PLAIN)
-                self.gateway.finish(store.index, offline=store.offline)
-
-        self.app.push_screen(UnfinishedDialog(store, self, change), answered)
+            self.changes.ask_journal("undo")
 
     def action_journal(self) -> None:
         if not self._stopped_by("journal"):
-            self._ask_journal("journal")
-
-    def _grant(self, store: OpenStore, wish: Wish | None) -> None:
-        if wish is None:
-            return
-        if self._changing:
-            self.say(f"wait: {self._changing}")
-        elif wish.what == "undo":
-            self._confirm_undo(store, wish.changes[0])
-        elif wish.what == "finish":
-            self._offer_finish(store, wish.changes[0])
-        else:
-            self.app.push_screen(
-                PurgeDialog(store, self, wish.changes), lambda chosen: self._purge(store, wish) if chosen else None
-            )
-
-    def _purge(self, store: OpenStore, wish: Wish) -> None:
-        self._changing = "emptying the quarantine"
-        self.say(f"{self._changing} …", Role.PLAIN)
-        self.gateway.purge(store.index, tuple(change.id for change in wish.changes), offline=store.offline)
-
-    # --- what dialogs ask of the browser
+            self.changes.ask_journal("journal")
 
     def action_lock(self) -> None:
         if not self._stopped_by("lock"):
-            self.lock_or_unlock()
-
-    def lock_or_unlock(self) -> None:
-        store = self.store
-        if store is None:
-            return
-        if store.unlocked:
-            store.unlocked = store.offline = False
-            self.say("writing is locked")
-            self.draw()
-            self._dialogs_look_again()
-            return
-        self.say("asking for the store's lock …", Role.PLAIN)
-        self.gateway.probe(store.index, offline=False)
-
-    def _ask_statement(self, store: OpenStore, error: OrlopError) -> None:
-        lines = [line(span(text)) for _, text in words.words(error)]
-        lines += [BLANK, line("If no engine works on this store, and none will until the change is done,")]
-        lines += [line("state it by typing the word: offline")]
-        ask = Ask("Nothing proves that the engine is stopped", "offline", lines, word="offline")
-        self.app.push_screen(ask, lambda text: self.gateway.probe(store.index, offline=True) if text else None)
-
-    def plan_again(self, intent: Intent) -> None:
-        if self.store is not None:
-            self.gateway.plan(self.store.index, intent)
-
-    def save_plan(self, plan: Plan, path: str) -> None:
-        self.gateway.save_plan(plan, path)
-
-    def offer_copy(self, what: str, text: str) -> None:
-        self.gateway.copy(what, text)
+            self.changes.lock_or_unlock()
 
     # --- keys: copy, help, log, end
 
@@ -1126,47 +861,20 @@ class Browse(Screen[None]):
         self.app.push_screen(Notice("What happened so far", lines))
 
     def action_help(self) -> None:
-        self.app.push_screen(Notice("Keys", list(self._help())))
-
-    def _help(self) -> Iterable[Line]:
-        """Every key that does something here, from the live bindings."""
-        groups: dict[str, dict[str, tuple[str, list[str]]]] = {}
-        for active in self.active_bindings.values():
-            group = _GROUPS.get(type(active.node).__name__, "Everywhere")
-            action = active.binding.action
-            _, keys = groups.setdefault(group, {}).setdefault(action, (active.binding.description, []))
-            keys.append(self.app.get_key_display(active.binding))
-        for group, actions in groups.items():
-            yield line(span(group, Role.HEADING))
-            for action, (description, keys) in actions.items():
-                reason = self.why_not(action.removeprefix("app."))
-                yield line(
-                    span(fit(" ".join(dict.fromkeys(keys)), 20), Role.KEY),
-                    span(
-                        description + (f"  (not now: {reason})" if reason else ""), Role.FAINT if reason else Role.PLAIN
-                    ),
-                )
-            yield BLANK
-        yield line(span("Filter", Role.HEADING), "  every word must hold; ! before a word turns it round")
-        for text, about in _FILTER_HELP:
-            yield line(span(fit(text, 20), Role.KEY), span(about))
-        yield BLANK
-        yield line(span("States", Role.HEADING))
-        for word, about in _STATE_HELP:
-            yield line(span(fit(word, 20), Role.KEY), span(about))
+        lines = wording.help_lines(
+            self.active_bindings, self.why_not, lambda active: self.app.get_key_display(active.binding)
+        )
+        self.app.push_screen(Notice("Keys", list(lines)))
 
     def action_quit(self) -> None:
         self.leave()
 
     def leave(self) -> None:
         """Quit, after a question where something is being changed."""
-        if not self._changing:
+        if self.changes.busy:
+            self._ask_to_quit(f"{self.changes.busy} is still going on.", "Quitting waits until it is done.")
+        else:
             self.app.exit()
-            return
-        if isinstance(self.app.screen, Confirm):
-            return
-        lines = [line(f"{self._changing} is still going on."), line("Quitting waits until it is done.")]
-        self.app.push_screen(Confirm("Quit?", lines, "quit"), lambda yes: self.app.exit() if yes else None)
 
     def interrupt(self) -> None:
         """Ctrl+C: stop the running job, else ask whether to quit."""
@@ -1175,8 +883,11 @@ class Browse(Screen[None]):
         elif isinstance(self.app.screen, Confirm):
             self.app.exit()
         else:
-            confirm: Callable[[bool | None], None] = lambda yes: self.app.exit() if yes else None  # noqa: E731
-            self.app.push_screen(Confirm("Quit?", [line("Ctrl+C once more, or Q, quits.")], "quit"), confirm)
+            self._ask_to_quit("Ctrl+C once more, or Q, quits.")
+
+    def _ask_to_quit(self, *said: str) -> None:
+        dialog = Confirm("Quit?", [line(text) for text in said], "quit")
+        self.app.push_screen(dialog, lambda yes: self.app.exit() if yes else None)
 
 
 _ALWAYS = frozenset(
@@ -1185,27 +896,3 @@ _ALWAYS = frozenset(
     | {"move", "page", "end", "down", "up"}
 )
 _WRITES = frozenset({"delete", "tag", "untag", "unmap", "undo", "lock"})
-
-_GROUPS = {"StoreTable": "In the list", "LinesView": "In the panes", "Browse": "Everywhere"}
-
-_FILTER_HELP = (
-    ("web", "in the name, or the start of an id"),
-    ("!web", "not web"),
-    ("repo:web tag:1 id:ab", "in one field"),
-    ("state:bad", "state word, or: damaged, untagged, in-use, parent …"),
-    ("size>1G own>100M", "sizes; K M G T are powers of 1000"),
-    ("age>90d", "s, min, h, d, w, y"),
-)
-
-_STATE_HELP = (
-    ("ok", "config hashed, every record is there; contents not hashed"),
-    ("verified", "all bytes were hashed"),
-    ("BAD", "bytes contradict their digest, or do not parse"),
-    ("partial", "something that it needs is not there"),
-    ("unver.", "only listed: nothing behind the name was read"),
-    ("untagged", "no name leads to it; nothing is wrong with it"),
-    ("odd name", "the name does not parse, or holds characters that cannot be shown"),
-    ("busy", "it changed while it was read"),
-    ("OWN", "layers that no other image uses: what deleting it alone frees"),
-    ("SIZE", "all its layers together"),
-)

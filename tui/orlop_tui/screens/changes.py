@@ -1,0 +1,239 @@
+"""How a change is made from the screen: intent, plan, dialog, unlocking, applying, undo.
+
+Each step waits for an answer of the gateway, and none blocks; the browser stays
+usable, and a second change waits for the first.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from orlop.errors import Cancelled, NeedsStatement, OrlopError
+from orlop.plan import Intent, Plan, Refusal
+from orlop.records import Key
+from orlop_tui import format as words
+from orlop_tui import messages
+from orlop_tui.screens import wording
+from orlop_tui.screens.changing import Change, PlanDialog, PurgeDialog, UndoDialog, UnfinishedDialog
+from orlop_tui.screens.dialog import Ask
+from orlop_tui.screens.journal import JournalDialog, Wish
+from orlop_tui.screens.stores import OpenStore
+from orlop_tui.widgets.lines import BLANK, Role, line
+
+if TYPE_CHECKING:
+    from orlop_tui.screens.browse import Browse
+
+WRITING = frozenset({"apply", "undo", "finish", "purge"})
+"""Actions of the gateway that change a store."""
+
+
+class Changes:
+    """The changes that a person asks for in the browser; also what the dialogs ask of it."""
+
+    def __init__(self, browse: "Browse") -> None:
+        self._browse = browse
+        self._gateway = browse.gateway
+        self.busy = ""
+        """What is being applied; empty: nothing."""
+        self._acted_on: tuple[Key, ...] = ()
+        self._left_out = 0
+        self._journal_for = ""
+
+    # --- plans
+
+    def plan(self, intent: Intent, keys: tuple[Key, ...] = (), left_out: int = 0) -> None:
+        """Ask for a plan; `keys` lose their marks once it is applied, `left_out` rows are hidden."""
+        store = self._browse.store
+        if store is not None:
+            self._acted_on, self._left_out = keys, left_out
+            self._browse.say("planning …", Role.PLAIN)
+            self._gateway.plan(store.index, intent)
+
+    def plan_ready(self, message: messages.PlanReady) -> None:
+        """Show the plan, in the dialog that asked for it anew or in a new one."""
+        browse, store, plan = self._browse, self._browse.stores[message.index], message.plan
+        browse.say("")
+        if isinstance(plan, Refusal):
+            browse.note(f"refused: {plan.action}", *plan.reasons)
+            browse.show("The store refuses this", wording.refusal_lines(plan))
+            return
+        top = browse.app.screen
+        if isinstance(top, PlanDialog) and top.store is store:
+            top.planned_again(plan)
+        elif top is browse:
+            dialog = PlanDialog(store, self, plan, left_out=self._left_out)
+            browse.app.push_screen(dialog, lambda chosen: self._apply(store, dialog.plan) if chosen else None)
+
+    def store_changed(self, store: OpenStore) -> None:
+        """Disarm an open plan of a store that somebody else changed."""
+        for screen in self._browse.app.screen_stack:
+            if isinstance(screen, PlanDialog) and screen.store is store and not self.busy:
+                screen.store_changed()
+
+    def _begin(self, what: str) -> None:
+        self.busy = what
+        self._browse.say(f"{what} …", Role.PLAIN)
+
+    def _apply(self, store: OpenStore, plan: Plan) -> None:
+        self._begin(plan.action)
+        self._gateway.apply(store.index, plan, offline=store.offline)
+
+    def applied(self, message: messages.Applied) -> None:
+        """Say what was done; the marks of what was acted on are taken away."""
+        browse, store = self._browse, self._browse.stores[message.index]
+        self.busy = ""
+        store.listing.unmark(self._acted_on)
+        self._acted_on = ()
+        store.unfinished = None
+        text = self._done(message)
+        browse.toast(text)
+        browse.note(text, *message.receipt.remarks)
+        browse.say("")
+        self.ask_journal()
+        browse.check(store)
+        browse.table.tell_again()
+        browse.draw()
+
+    def _done(self, message: messages.Applied) -> str:
+        action = message.receipt.action
+        match message.action:
+            case "apply":
+                return f"done: {action}; z undoes it"
+            case "undo":
+                return f"undone: {action}"
+            case "purge":
+                return f"{words.size(message.receipt.bytes_freed)} freed"
+            case _:
+                return f"completed: {action}"
+
+    def failed(self, message: messages.Failed) -> bool:
+        """Take note of a failure of a change; whether that is all there is to say of it."""
+        store = self._browse.stores[message.index] if message.index is not None else None
+        if message.action in WRITING:
+            self.busy, self._acted_on = "", ()
+            self.ask_journal()
+        if message.action == "journal":
+            wanted, self._journal_for = self._journal_for, ""
+            return not wanted
+        if message.action == "unlock" and isinstance(message.error, NeedsStatement) and store is not None:
+            self._ask_statement(store, message.error)
+            return True
+        if isinstance(message.error, Cancelled):
+            self._browse.say(f"{message.action}: {message.error.what}")
+            return True
+        return False
+
+    # --- the journal
+
+    def ask_journal(self, wanted: str = "") -> None:
+        """Read the journal: for ``undo``, for the ``journal`` dialog, or only to know what is held."""
+        store = self._browse.store
+        if store is not None and (wanted or not self._journal_for):
+            self._journal_for = wanted
+            self._gateway.journal(store.index)
+
+    def journal_ready(self, message: messages.JournalReady) -> None:
+        """Take over what is held, and open what was asked for."""
+        browse, store = self._browse, self._browse.stores[message.index]
+        wanted, self._journal_for = self._journal_for, ""
+        store.quarantine = sum(change.bytes for change in message.changes)
+        store.changes = len(message.changes)
+        browse.draw()
+        if wanted == "undo":
+            self._offer_undo(store, message.changes)
+        elif wanted == "journal":
+            browse.app.push_screen(JournalDialog(store, message.changes), lambda wish: self._grant(store, wish))
+
+    def _grant(self, store: OpenStore, wish: Wish | None) -> None:
+        if wish is None:
+            return
+        if self.busy:
+            self._browse.say(f"wait: {self.busy}")
+        elif wish.what == "undo":
+            self._confirm_undo(store, wish.changes[0])
+        elif wish.what == "finish":
+            self.offer_finish(store, wish.changes[0])
+        else:
+            dialog = PurgeDialog(store, self, wish.changes)
+            self._browse.app.push_screen(dialog, lambda chosen: self._purge(store, wish) if chosen else None)
+
+    def _purge(self, store: OpenStore, wish: Wish) -> None:
+        self._begin("emptying the quarantine")
+        self._gateway.purge(store.index, tuple(change.id for change in wish.changes), offline=store.offline)
+
+    def _offer_undo(self, store: OpenStore, changes: Sequence[messages.PastChange]) -> None:
+        unfinished = next((change for change in changes if change.state == "unfinished"), None)
+        last = next((change for change in reversed(changes) if change.state == "done"), None)
+        if unfinished is not None:
+            self.offer_finish(store, unfinished)
+        elif last is None:
+            self._browse.say("there is nothing to undo")
+        else:
+            self._confirm_undo(store, last)
+
+    def _confirm_undo(self, store: OpenStore, change: messages.PastChange) -> None:
+        dialog = UndoDialog(store, self, change)
+        self._browse.app.push_screen(dialog, lambda chosen: self._undo(store, change) if chosen else None)
+
+    def _undo(self, store: OpenStore, change: messages.PastChange) -> None:
+        self._begin(f"undo of {change.action}")
+        self._gateway.undo(store.index, change.id, offline=store.offline)
+
+    def offer_finish(self, store: OpenStore, change: messages.PastChange) -> None:
+        """Name a change that was cut off, and let the person complete it, take it back, or leave it."""
+
+        def answered(chosen: str | None) -> None:
+            if chosen == "undo":
+                self._undo(store, change)
+            elif chosen == "finish":
+                self._begin(f"completing {change.action}")
+                self._gateway.finish(store.index, offline=store.offline)
+
+        self._browse.app.push_screen(UnfinishedDialog(store, self, change), answered)
+
+    # --- what the dialogs ask for
+
+    def lock_or_unlock(self) -> None:
+        """Lock at once; unlock when the gateway could have the store's guard."""
+        browse, store = self._browse, self._browse.store
+        if store is None:
+            return
+        if not store.unlocked:
+            browse.say("asking for the store's lock …", Role.PLAIN)
+            self._gateway.probe(store.index, offline=False)
+            return
+        store.unlocked = store.offline = False
+        browse.say("writing is locked")
+        self._look_again()
+
+    def writable(self, message: messages.Writable) -> None:
+        """The guard could be had: writing is unlocked until it is locked again."""
+        store = self._browse.stores[message.index]
+        store.unlocked, store.offline = True, message.offline
+        self._browse.say(f"writing is unlocked: {message.by}")
+        self._look_again()
+
+    def _look_again(self) -> None:
+        self._browse.draw()
+        for screen in self._browse.app.screen_stack:
+            if isinstance(screen, Change):
+                screen.store_altered()
+
+    def _ask_statement(self, store: OpenStore, error: OrlopError) -> None:
+        lines = [line(text) for _, text in words.words(error)]
+        lines += [BLANK, line("If no engine works on this store, and none will until the change is done,")]
+        lines += [line("state it by typing the word: offline")]
+        ask = Ask("Nothing proves that the engine is stopped", "offline", lines, word="offline")
+        self._browse.app.push_screen(ask, lambda text: self._gateway.probe(store.index, offline=True) if text else None)
+
+    def plan_again(self, intent: Intent) -> None:
+        """Ask for the same plan from what the store is now."""
+        if self._browse.store is not None:
+            self._gateway.plan(self._browse.store.index, intent)
+
+    def save_plan(self, plan: Plan, path: str) -> None:
+        """Write a plan to a new file."""
+        self._gateway.save_plan(plan, path)
+
+    def offer_copy(self, what: str, text: str) -> None:
+        """Put a text on the clipboard."""
+        self._gateway.copy(what, text)

@@ -1,0 +1,203 @@
+"""What the lines around the list say: pure functions of what is known, for a width in cells."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from textual.binding import ActiveBinding
+
+from orlop.errors import OrlopError
+from orlop.plan import Refusal
+from orlop_tui import format as words
+from orlop_tui.screens.stores import OpenStore
+from orlop_tui.widgets.lines import BLANK, Line, Role, Span, Spans, fit, fold, line, span
+
+WIDE = 120
+"""Columns from which lines are said at length, and panes stand below each other."""
+
+_BAR = span(" | ", Role.FAINT)
+
+
+# --- the lines of the frame
+
+
+def header(store: OpenStore, *, title: str | None, of: int, width: int) -> tuple[list[Span], Spans]:
+    """The store, how much is in it, what is wrong with it, and whether it can be written."""
+    gap = span("   " if width >= WIDE else "  ")
+    snapshot = store.snapshot
+    pieces = bare_header(title, width)
+    if of > 1:
+        pieces += [gap, span(f"{store.index + 1}/{of}")]
+    pieces += [gap, span(store.label, Role.STRONG)]
+    pieces += [gap, span(words.count(snapshot.images, "image")), gap, span(words.size(snapshot.total_size))]
+    for piece in store.counts.spans():
+        pieces += [gap, piece]
+    if store.quarantine and width >= 100:
+        pieces += [gap, span(f"quarantine {words.size(store.quarantine)}")]
+    if snapshot.notes:
+        pieces += [gap, span(f"{words.count(len(snapshot.notes), 'note')}: i", Role.WARN)]
+    return pieces, (store.lock_word(),)
+
+
+def bare_header(title: str | None, width: int, *said: str) -> list[Span]:
+    """The program's name and a title, for as long as there is no store."""
+    gap = span("   " if width >= WIDE else "  ")
+    pieces = [span("orlop", Role.HEADING)]
+    if title:
+        pieces += [gap, span(title, Role.STRONG)]
+    for text in said:
+        pieces += [gap, span(text)]
+    return pieces
+
+
+def status(store: OpenStore, *, bad_filter: str) -> list[Span]:
+    """Whether the screen is fresh, the order, the filter, and the marks with what is hidden of them."""
+    if bad_filter:
+        return [span(f"filter: {bad_filter}", Role.BAD)]
+    listing = store.listing
+    seen = time.strftime("%H:%M:%S", time.localtime(store.snapshot.seen_at / 1e9))
+    pieces = [span(store.live or "not watched"), span(f"  seen {seen}"), _BAR]
+    pieces += [span(f"sort {listing.sort.column} {listing.sort.arrow}"), _BAR]
+    pieces.append(span(f"filter {listing.filter.text or 'none'}"))
+    for on, text in ((listing.only_marked, "marked only"), (listing.only_problems, "problems only")):
+        if on:
+            pieces += [_BAR, span(text, Role.WARN)]
+    if listing.is_narrowed:
+        pieces += [_BAR, span(f"{len(listing)} of {len(listing.rows)} rows")]
+    return [*pieces, *_marks(store)]
+
+
+def _marks(store: OpenStore) -> list[Span]:
+    marked = store.listing.marked_rows()
+    if not marked:
+        return []
+    own = sum({row.key.id: row.own_size or 0 for row in marked}.values())
+    text = f"{len(marked)} marked {words.size(own)} own"
+    if hidden := store.listing.hidden_marks():
+        text += f", {hidden} hidden"
+    pieces = [_BAR, span(text, Role.STRONG)]
+    if store.listing.anchor is not None:
+        pieces.append(span(" (range: v ends it)", Role.FAINT))
+    return pieces
+
+
+def rail(stores: Sequence[OpenStore], current: int, width: int) -> list[Line]:
+    """The stores, and the health and quarantine of the one on the screen."""
+    lines = [line(span("STORES", Role.LABEL))]
+    for store in stores:
+        sign = ">" if store.index == current else " "
+        text = fit(f"{sign} {store.label}", max(8, width - 9)) + fit(f"{store.snapshot.images} img", 9, right=True)
+        lines.append(line(span(text, Role.STRONG if sign == ">" else Role.PLAIN), target=store))
+    if current < len(stores):
+        lines += [BLANK, line(span("HEALTH", Role.LABEL)), *stores[current].health()]
+        lines += [BLANK, line(span("QUARANTINE  J", Role.LABEL)), *stores[current].held()]
+    return lines
+
+
+# --- where there is no row
+
+
+def empty_store(store: OpenStore) -> list[Spans]:
+    """Why no row is shown, and which key helps."""
+    if store.listing.rows:
+        hidden = words.count(len(store.listing.rows), "row")
+        return [(span(f"no row is shown: {hidden} hidden.  Esc takes the filter away."),)]
+    said = "this store holds no images.  R reads it again, i says more."
+    return [(span(said),), (span(store.snapshot.identity.path, Role.FAINT),)]
+
+
+def no_store(failures: Iterable[OrlopError], width: int) -> list[Spans]:
+    """What was tried, what came of it, and what a person can do."""
+    said: list[Spans] = [(span("no store could be opened:", Role.STRONG),), ()]
+    for error in failures:
+        for label, text in words.words(error):
+            head = label
+            for part in fold(text, max(20, width - 12)):
+                said.append((span(fit(head, 7), Role.LABEL), span(part, Role.BAD if label == "what" else Role.PLAIN)))
+                head = ""
+        said.append(())
+    return [*said, (span("q quits; `orlop demo` opens a sample store", Role.FAINT),)]
+
+
+# --- what dialogs say
+
+
+def error_lines(error: OrlopError) -> list[tuple[str, str]]:
+    """An error as label and text."""
+    return words.words(error)
+
+
+def refusal_lines(refusal: Refusal) -> list[tuple[str, str]]:
+    """A refusal as label and text."""
+    lines = [("what", refusal.action), *(("why", reason) for reason in refusal.reasons)]
+    return [*lines, ("do", refusal.do)] if refusal.do else lines
+
+
+def facts(store: OpenStore) -> list[tuple[str, str]]:
+    """A store as a whole, as label and text."""
+    snapshot = store.snapshot
+    said = [
+        ("Store", store.label),
+        ("Path", snapshot.identity.path),
+        ("Images", f"{snapshot.images} in {words.count(len(snapshot.rows), 'row')}"),
+        ("Layers", f"{words.both_sizes(snapshot.total_size)} by their records, each once"),
+        ("Engine", f"{words.ENGINE_WORDS[snapshot.engine]}: {snapshot.engine_text}"),
+        ("Writing", "unlocked" if store.unlocked else "locked"),
+        ("Live", store.live or "not watched"),
+        ("Seen", words.moment(snapshot.seen_at)),
+    ]
+    return said + [("Note", f"{n.text} ({n.path})" if n.path else n.text) for n in snapshot.notes]
+
+
+def help_lines(
+    bindings: Mapping[str, ActiveBinding], why_not: Callable[[str], str], shown: Callable[[ActiveBinding], str]
+) -> Iterable[Line]:
+    """Every key that does something here, from the live bindings.
+
+    Args:
+        bindings: the screen's active bindings, by key.
+        why_not: the reason why an action can not be done now; empty where it can.
+        shown: a key as it is printed.
+    """
+    groups: dict[str, dict[str, tuple[str, list[str]]]] = {}
+    for active in bindings.values():
+        group = groups.setdefault(_GROUPS.get(type(active.node).__name__, "Everywhere"), {})
+        _, keys = group.setdefault(active.binding.action, (active.binding.description, []))
+        keys.append(shown(active))
+    for title, actions in groups.items():
+        yield line(span(title, Role.HEADING))
+        for action, (description, keys) in actions.items():
+            reason = why_not(action.removeprefix("app."))
+            said = f"{description}  (not now: {reason})" if reason else description
+            head = span(fit(" ".join(dict.fromkeys(keys)), 20), Role.KEY)
+            yield line(head, span(said, Role.FAINT if reason else Role.PLAIN))
+        yield BLANK
+    for title, entries in (("Filter: every word must hold", _FILTER_HELP), ("Words of the list", _STATE_HELP)):
+        yield line(span(title, Role.HEADING))
+        for text, about in entries:
+            yield line(span(fit(text, 20), Role.KEY), span(about))
+        yield BLANK
+
+
+_GROUPS = {"StoreTable": "In the list", "LinesView": "In the panes"}
+
+_FILTER_HELP = (
+    ("web", "in the name, or the start of an id"),
+    ("!web", "not web"),
+    ("repo:web tag:1 id:ab", "in one field"),
+    ("state:bad", "state word, or: damaged, untagged, in-use, parent …"),
+    ("size>1G own>100M", "sizes; K M G T are powers of 1000"),
+    ("age>90d", "s, min, h, d, w, y"),
+)
+
+_STATE_HELP = (
+    ("ok", "config hashed, every record is there; contents not hashed"),
+    ("verified", "all bytes were hashed"),
+    ("BAD", "bytes contradict their digest, or do not parse"),
+    ("partial", "something that it needs is not there"),
+    ("unver.", "only listed: nothing behind the name was read"),
+    ("untagged", "no name leads to it; nothing is wrong with it"),
+    ("odd name", "the name does not parse, or holds characters that cannot be shown"),
+    ("busy", "it changed while it was read"),
+    ("OWN", "layers that no other image uses: what deleting it alone frees"),
+    ("SIZE", "all its layers together"),
+)
