@@ -16,15 +16,19 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 from orlop.errors import Escapes, Locked, NeedsStatement, WrongKind
-from orlop.fs import Root, join, kind_of, split, translate
+from orlop.fs import Root, kind_of, split, translate
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _UNSEEN = "a process that cannot be seen from here"
+_SELF = "this process"
 _NO_LOCKS = frozenset({errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP})
 
 # A probe holds a shared lock for some microseconds: whoever meets one tries again.
 _TRIES = 4
 _PAUSE = 0.015
+
+# Device and inode of what this process holds: a probe of its own lock meets no engine.
+_ours: set[tuple[int, int]] = set()
 
 
 def hold(root: Root, path: str) -> AbstractContextManager[None]:
@@ -46,9 +50,12 @@ def hold(root: Root, path: str) -> AbstractContextManager[None]:
 @contextlib.contextmanager
 def _holding(root: Root, path: str) -> Iterator[None]:
     fd = _locked(root, path)
+    found = os.fstat(fd)
+    _ours.add((found.st_dev, found.st_ino))
     try:
         yield
     finally:
+        _ours.discard((found.st_dev, found.st_ino))
         os.close(fd)  # which releases the lock
 
 
@@ -57,7 +64,8 @@ def held(root: Root, path: str) -> tuple[bool, str]:
 
     The probe is a shared lock, given back at once: it sees holders in other pid
     namespaces, which the kernel's list does not, and disturbs neither the holder
-    nor another probe.
+    nor another probe. A lock that this process itself took with `hold` is nobody
+    else's, and counts as free.
 
     Returns:
         Whether it is held, and the holder as ``command (process id)``, or words
@@ -68,7 +76,7 @@ def held(root: Root, path: str) -> tuple[bool, str]:
     """
     fd = _open(root, path)
     try:
-        if _try(fd, fcntl.LOCK_SH, path):
+        if _is_ours(fd) or _try(fd, fcntl.LOCK_SH, path):
             return False, ""
         return True, holder(fd)
     finally:
@@ -80,11 +88,17 @@ def holder(fd: int) -> str:
 
     A holder in another pid namespace, or on another host, is not listed there.
     """
+    if _is_ours(fd):
+        return _SELF
     found = os.fstat(fd)
     pids = {pid for device, inode, pid in _flocks() if inode == found.st_ino and _same_device(device, found.st_dev)}
-    pids.discard(os.getpid())
     named = [f"{_command(pid)} (process {pid})" for pid in sorted(pids) if pid > 0]
     return ", ".join(named) or _UNSEEN
+
+
+def _is_ours(fd: int) -> bool:
+    found = os.fstat(fd)
+    return (found.st_dev, found.st_ino) in _ours
 
 
 def _locked(root: Root, path: str) -> int:
@@ -130,6 +144,9 @@ def _open(root: Root, path: str) -> int:
     if not parts:
         raise Escapes(path, "the root itself is no name in a folder")
     with root.folder("/".join(parts[:-1])) as folder:
+        found = folder.stat(parts[-1])
+        if found.kind not in ("file", "folder"):  # looked at first: opening a device may already do something
+            raise WrongKind(found.kind, "file", path=path)
         try:
             fd = os.open(parts[-1], _FLAGS, dir_fd=folder.fd)
         except OSError as error:
@@ -138,7 +155,7 @@ def _open(root: Root, path: str) -> int:
     if stat_module.S_ISREG(mode) or stat_module.S_ISDIR(mode):
         return fd
     os.close(fd)
-    raise WrongKind(kind_of(mode), "file", path=join(*parts))
+    raise WrongKind(kind_of(mode), "file", path=path)
 
 
 def _flocks() -> Iterator[tuple[tuple[int, int], int, int]]:

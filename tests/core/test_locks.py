@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,8 +16,8 @@ from orlop.errors import Escapes, Locked, NotFound, WrongKind
 from orlop.fs import Root
 
 HOLDER = """
-import fcntl, sys
-file = open(sys.argv[1])
+import fcntl, os, sys
+file = os.open(sys.argv[1], os.O_RDONLY)
 fcntl.flock(file, fcntl.LOCK_EX)
 print("held", flush=True)
 sys.stdin.read()
@@ -91,9 +92,19 @@ def test_a_probe_of_another_process_does_not_refuse_a_holder(root: Root) -> None
 
 def test_a_folder_can_be_locked(root: Root) -> None:
     Path(root.path, "folder").mkdir()
-    with locks.hold(root, "folder"):
+    with held_by_another(str(Path(root.path, "folder"))):
         assert locks.held(root, "folder")[0]
-    assert not locks.held(root, "folder")[0]
+    with locks.hold(root, "folder"):
+        pass
+
+
+def test_what_this_process_holds_itself_is_no_engine(root: Root) -> None:
+    with locks.hold(root, "lock"):
+        assert locks.held(root, "lock") == (False, "")
+        with pytest.raises(Locked) as error, locks.hold(root, "lock"):
+            pass
+    assert error.value.holder == "this process"
+    assert locks.held(root, "lock") == (False, "")
 
 
 def test_nothing_is_created(root: Root) -> None:
@@ -102,6 +113,22 @@ def test_nothing_is_created(root: Root) -> None:
     with pytest.raises(NotFound):
         locks.held(root, "folder/absent")
     assert root.names("") == ["lock"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make device nodes")
+def test_a_device_is_not_even_opened(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mknod(Path(root.path, "device"), 0o600 | stat.S_IFCHR, os.makedev(1, 5))
+    really = os.open
+    opened: list[object] = []
+
+    def watched(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        opened.append(path)
+        return really(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr("os.open", watched)
+    with pytest.raises(WrongKind):
+        locks.held(root, "device")
+    assert "device" not in opened
 
 
 def test_a_link_or_a_pipe_is_never_locked(root: Root) -> None:

@@ -443,7 +443,14 @@ class Writer:
             os.close(reading)
 
     def _open(self, folder: Folder, name: str, flags: int, *, folders: bool = False) -> int:
-        """A descriptor of a regular file (or of a folder, if wanted); nothing else is ever read or written."""
+        """A descriptor of a regular file (or of a folder, if wanted); nothing else is ever opened.
+
+        It is looked at first, for opening a device may already do something, and
+        again once it is open.
+        """
+        found = folder.stat(name)
+        if found.kind != "file" and not (folders and found.kind == "folder"):
+            raise WrongKind(found.kind, "file", path=join(folder.path, name))
         fd = os.open(name, flags, dir_fd=folder.fd)
         mode = os.fstat(fd).st_mode
         if stat_module.S_ISREG(mode) or (folders and stat_module.S_ISDIR(mode)):
