@@ -432,7 +432,7 @@ def test_a_wrong_type_is_refused_with_its_place_and_the_words_of_go() -> None:
             "history[2].os",
             "number into Go struct field History.history.os of type string",
         ),
-        (lambda: command(value, "Cmd", struct="C"), "Cmd", "object into Go value of type string"),
+        (lambda: command(value, "Cmd", struct="C"), "Cmd", "object into Go struct field C.Cmd of type string"),
     ]:
         error = _refusal(read)
         assert error.field == field

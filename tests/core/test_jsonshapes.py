@@ -48,8 +48,8 @@ UNMARSHAL = "json: cannot unmarshal "
         (b'{"os":5}', "os", "number into Go struct field Image.os of type string"),
         (b'{"O\\u017f":5}', "os", "number into Go struct field Image.os of type string"),
         (b'{"os":5,"os":"linux"}', "os", "number into Go struct field Image.os of type string"),
-        (b'{"x":1,"Cmd":{},"os":5}', "Cmd", "object into Go value of type string"),
-        (b'{"Cmd":["a",5]}', "Cmd", "array into Go value of type string"),
+        (b'{"x":1,"Cmd":{},"os":5}', "Cmd", "object into Go struct field Image.Cmd of type string"),
+        (b'{"Cmd":["a",5]}', "Cmd", "array into Go struct field Image.Cmd of type string"),
         (b'{"Size":1.5}', "Size", "number 1.5 into Go struct field Image.Size of type int64"),
         (b'{"Size":true}', "Size", "bool into Go struct field Image.Size of type int64"),
         (

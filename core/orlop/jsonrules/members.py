@@ -182,7 +182,7 @@ def command(value: object, name: str, *, at: str = "", struct: str = "") -> tupl
     result: tuple[str, ...] = ()
     for item in occurrences(value, name):
         if not is_command(item):
-            raise not_a_command(item, _path(at, name))
+            raise mismatch(item, _path(at, name), struct, "string", "a text or a list of texts")
         result = (item,) if isinstance(item, str) else _as_texts(item)
     return result
 
@@ -192,15 +192,6 @@ def is_command(value: object) -> bool:
     if isinstance(value, list):
         return all(part is None or isinstance(part, str) for part in value)
     return value is None or isinstance(value, str)
-
-
-def not_a_command(value: object, path: str) -> Malformed:
-    """The refusal of a value that is no command line."""
-    return Malformed(
-        f"holds {_article(value)} where a text or a list of texts must be",
-        field=path,
-        engine=f"json: cannot unmarshal {_kind(value)} into Go value of type string",
-    )
 
 
 def text_map(value: object, name: str, *, at: str = "", struct: str = "", go_type: str = "string") -> dict[str, str]:

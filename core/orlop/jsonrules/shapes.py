@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import NoReturn, Protocol
 
 from orlop.errors import Malformed
-from orlop.jsonrules.members import folded, instant, is_command, mismatch, not_a_command, pairs_of
+from orlop.jsonrules.members import folded, instant, is_command, mismatch, pairs_of
 from orlop.jsonrules.reading import Repeated
 from orlop.times import is_time
 
@@ -35,8 +35,6 @@ class _Unfit(Exception):
                 instant(self.value, path)
             except Malformed as error:
                 return error
-        if isinstance(self.shape, Command):
-            return not_a_command(self.value, path)
         named = "".join(step for step in reversed(self.steps) if step.startswith(".")).removeprefix(".")
         return mismatch(self.value, path, self.struct, self.shape.go_type, self.wanted, go_path=named)
 
@@ -105,14 +103,14 @@ class Time:
 
 
 class Command:
-    """A command line: moby's strslice.StrSlice."""
+    """A command line: moby's strslice.StrSlice, which tries a text last."""
 
-    go_type = "strslice.StrSlice"
+    go_type = "string"
     fits: type | None = str
 
     def check(self, value: object) -> None:
         if not is_command(value):
-            raise _Unfit(value, self, "a command line")
+            raise _Unfit(value, self, "a text or a list of texts")
 
 
 class List:
