@@ -12,9 +12,9 @@ from typing import cast
 _WHERE = {
     "ls": "show",
     "show": "show",
-    "mappings": "show",
-    "remotes": "show",
-    "why": "show",
+    "mappings": "facets",
+    "remotes": "facets",
+    "why": "facets",
     "check": "check",
     "explain": "check",
     "rm": "change",

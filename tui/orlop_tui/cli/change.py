@@ -1,20 +1,18 @@
 """The commands that change a store: each makes a plan, shows it, asks, applies it."""
 
 import argparse
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from orlop.errors import AlreadyExists, Ambiguous, Changed, Malformed, NotFound, Refused
-from orlop.fs import translate
-from orlop.plan import Intent, Plan, Refusal, Remove, SavedPlan, Tag, Unmap, Untag, saved_plan_from_json
+from orlop.errors import Ambiguous, Changed, Malformed, NotFound, Refused
+from orlop.plan import Intent, Plan, Refusal, Remove, SavedPlan, Tag, Unmap, Untag
 from orlop.records import Facet, Mapping
 from orlop.store import Statement, Store
 from orlop.text import visible
 from orlop_tui import format
-from orlop_tui.cli import exits, objects, opening
+from orlop_tui.cli import exits, objects, opening, planfile
 from orlop_tui.cli.exits import Declined, Usage
 from orlop_tui.cli.output import Meter, Output, say
 
@@ -23,9 +21,6 @@ if TYPE_CHECKING:
     from orlop.journal import Journal
 
 DRY_RUN = "Nothing was changed: this was a dry run."
-
-_PLAN_LIMIT = 256 * 1024 * 1024
-"""Bytes of a plan file that are read at most."""
 
 # --- the commands --------------------------------------------------------------
 
@@ -70,7 +65,7 @@ def apply(arguments: argparse.Namespace) -> int:
         raise Usage("give a plan FILE, or --finish to complete a change that was cut off")
     if arguments.finish:
         return _finish(arguments)
-    saved = read_plan(arguments.file)
+    saved = planfile.read(arguments.file)
     with opening.one(arguments.path, arguments.driver) as store:
         return _apply_saved(store, saved, arguments)
 
@@ -134,7 +129,7 @@ def _change(store: Store, intent: Intent, arguments: argparse.Namespace) -> int:
     plan = _planned(store, intent)
     _show(output, store, plan, arguments)
     if arguments.plan is not None:
-        write_plan(arguments.plan, plan, store)
+        planfile.write(arguments.plan, plan, store)
         say(f"the plan is in {visible(arguments.plan)}; apply it with:")
         say(f"  {format.shell(['orlop', 'apply', arguments.path, arguments.plan])}")
         if not arguments.yes:
@@ -350,51 +345,3 @@ def _receipt_facts(receipt: "Receipt", path: str, *, undoable: bool) -> Iterator
         yield "undo", format.shell(["orlop", "undo", path])
     if receipt.bytes_quarantined:
         yield "purge", f"{format.shell(['orlop', 'purge', path])}   (frees the space, and ends the undo)"
-
-
-# --- plan files ----------------------------------------------------------------------------
-
-
-def write_plan(path: str, plan: Plan, store: Store) -> None:
-    """Write a plan to a new file outside the store, whole or not at all.
-
-    Raises:
-        Usage: the file would lie in the store.
-        AlreadyExists, NoPermission, NotFound, NoSpace, StorageFailure: it cannot be written.
-    """
-    import json
-
-    folder = os.path.realpath(os.path.dirname(path) or ".")
-    inside = os.path.realpath(store.identity.path)
-    if folder == inside or folder.startswith(inside.rstrip("/") + "/"):
-        raise Usage("a plan is never written into the store", path=path, do="name a file elsewhere")
-    data = json.dumps(plan.to_json(), indent=1).encode() + b"\n"
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError as error:
-        raise AlreadyExists("the plan was not written", path=path, why="the file exists", do="name another") from error
-    except OSError as error:
-        raise translate(error, "the plan cannot be written", path) from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        os.unlink(path)
-        raise translate(error, "the plan cannot be written", path) from error
-
-
-def read_plan(path: str) -> SavedPlan:
-    """Read a plan file.
-
-    Raises:
-        NotFound, NoPermission, StorageFailure: it cannot be read.
-        Malformed: it is no plan.
-    """
-    try:
-        with open(path, "rb") as file:
-            data = file.read(_PLAN_LIMIT)
-    except OSError as error:
-        raise translate(error, "the plan cannot be read", path) from error
-    return saved_plan_from_json(data, path=path)

@@ -1,21 +1,16 @@
-"""The commands that look: ls, show, mappings, remotes, why."""
+"""The commands that look at images: ls, show."""
 
 import argparse
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
 
 from orlop import times
-from orlop.errors import NotFound, Unsupported
-from orlop.records import Absent, Detail, Facet, Mapping, Remote, Row, Snapshot, Why
-from orlop.store import Store
+from orlop.records import Detail, Facet, Mapping, Remote, Row, Snapshot
 from orlop.text import visible
 from orlop_tui import format
-from orlop_tui.cli import exits, objects, opening
+from orlop_tui.cli import exits, facets, objects, opening
 from orlop_tui.cli.config import config_lines
 from orlop_tui.cli.output import Output
 from orlop_tui.format import Column
-
-_T = TypeVar("_T")
 
 # --- ls ------------------------------------------------------------------------
 
@@ -116,18 +111,14 @@ def show(arguments: argparse.Namespace) -> int:
                     else {"type": "image", "id": found.key.id, "names": list(found.names)}
                 ),
                 **objects.detail(found, reveal=arguments.reveal),
-                "mappings": [objects.mapping(one, "") for one in _of(Mapping, mappings)],
-                "remotes": [objects.remote(one, "") for one in _of(Remote, remotes)],
+                "mappings": [objects.mapping(one, "") for one in facets.of_kind(Mapping, mappings)],
+                "remotes": [objects.remote(one, "") for one in facets.of_kind(Remote, remotes)],
             }
         )
         _print_detail(output, found, rows, reveal=arguments.reveal)
-        _print_mappings(output, mappings)
-        _print_remotes(output, remotes)
+        facets.print_mappings(output, mappings)
+        facets.print_remotes(output, remotes)
         return exits.DONE
-
-
-def _of(kind: type[_T], records: object) -> list[_T]:
-    return [one for one in records if isinstance(one, kind)] if isinstance(records, tuple) else []
 
 
 def _print_detail(output: Output, found: Detail, rows: Sequence[Row], *, reveal: bool) -> None:
@@ -249,155 +240,3 @@ def _said(command: str, comment: str, *, reveal: bool) -> Iterator[str]:
         yield visible(command if reveal else format.masked_command(command))
     if comment:
         yield f"# {visible(comment)}"
-
-
-# --- mappings, remotes ------------------------------------------------------------
-
-
-def mappings(arguments: argparse.Namespace) -> int:
-    """List the V2 digest mappings of a store."""
-    return _facet(arguments, Facet.MAPPINGS)
-
-
-def remotes(arguments: argparse.Namespace) -> int:
-    """List where the images of a store are known remotely."""
-    return _facet(arguments, Facet.REMOTES)
-
-
-def _facet(arguments: argparse.Namespace, facet: Facet) -> int:
-    output = Output(json=arguments.json, full=arguments.no_trunc)
-    with opening.every(arguments.path, arguments.driver) as stores:
-        found = [(store, records) for store in stores for records in _records(store, facet, arguments.image)]
-        absent = [records for _, records in found if isinstance(records, Absent)]
-        if len(absent) == len(found) and absent and arguments.image is None:
-            raise Unsupported(f"this store has no {facet}", path=arguments.path, why=absent[0].because)
-        for store, records in found:
-            if len(stores) > 1:
-                output.line(visible(store.identity.label))
-            for mapping in _of(Mapping, records):
-                output.record(objects.mapping(mapping, store.identity.scope))
-            for remote in _of(Remote, records):
-                output.record(objects.remote(remote, store.identity.scope))
-            (_print_mappings if facet is Facet.MAPPINGS else _print_remotes)(output, records, heading=False)
-        return exits.DONE
-
-
-def _records(store: Store, facet: Facet, image: str | None) -> Iterator[object]:
-    if image is None:
-        yield store.facet(facet, None)
-        return
-    _, key = opening.find([store], image)
-    yield store.facet(facet, key._replace(name=None))
-
-
-def _print_mappings(output: Output, records: object, *, heading: bool = True) -> None:
-    found = _of(Mapping, records)
-    if heading:
-        output.line("\nV2 digest mappings")
-    if not found:
-        output.line(f"  {_none(records, 'no layer of this is known to a registry by digest')}")
-        return
-    output.table(
-        [
-            Column(title="DIFF ID"),
-            Column(title="BLOB DIGEST"),
-            Column(title="SOURCE", gives=True),
-            Column(title="HMAC"),
-            Column(title="IMAGES", right=True),
-            Column(title="STATE", gives=True),
-        ],
-        (
-            [
-                output.identity(one.diff_id),
-                output.identity(one.digest) if one.digest else "-",
-                visible(one.source) or "-",
-                "yes" if one.authenticated else "-",
-                str(len(one.images)),
-                f"stale: {output.sentence(one.reason)}" if one.stale else "ok",
-            ]
-            for one in found
-        ),
-        indent=2 if heading else 0,
-    )
-
-
-def _print_remotes(output: Output, records: object, *, heading: bool = True) -> None:
-    found = _of(Remote, records)
-    if heading:
-        output.line("\nKnown remotely")
-    if not found:
-        output.line(f"  {_none(records, 'no remote record')}")
-        return
-    output.table(
-        [Column(title="REFERENCE", gives=True), Column(title="IMAGE ID"), Column(title="KIND")],
-        (
-            [
-                output.name(one.reference),
-                _target(output, one),
-                visible(one.kind),
-            ]
-            for one in found
-        ),
-        indent=2 if heading else 0,
-    )
-
-
-def _target(output: Output, remote: Remote) -> str:
-    if remote.image is None:
-        return "-"
-    return output.identity(remote.image) + ("" if remote.image_known else " (not in this store)")
-
-
-def _none(records: object, otherwise: str) -> str:
-    return visible(records.because) if isinstance(records, Absent) else otherwise
-
-
-# --- why --------------------------------------------------------------------------
-
-
-def why(arguments: argparse.Namespace) -> int:
-    """Print what a digest, id, name or folder is, and what keeps it."""
-    output = Output(json=arguments.json, full=True)
-    with opening.every(arguments.path, arguments.driver) as stores:
-        answers = list(_answers(stores, arguments.subject))
-        for store, answer in answers:
-            output.record(objects.why(answer, store.identity.scope))
-            if len(stores) > 1:
-                output.line(visible(store.identity.label))
-            _print_why(output, answer)
-        return exits.DONE
-
-
-def _answers(stores: Iterable[Store], subject: str) -> Iterator[tuple[Store, Why]]:
-    """What each store knows.
-
-    Raises:
-        NotFound: none knows anything.
-    """
-    missing: NotFound | None = None
-    known = False
-    for store in stores:
-        try:
-            answer = store.why(subject)
-        except NotFound as error:
-            missing = error
-            continue
-        known = True
-        yield store, answer
-    if missing is not None and not known:
-        raise missing
-
-
-def _print_why(output: Output, answer: Why) -> None:
-    output.line(visible(answer.subject))
-    output.labelled(_many("is", [visible(text) for text in answer.is_a]))
-    output.labelled((visible(name), visible(text)) for name, text in answer.related.items())
-    for number, chain in enumerate(answer.kept_by, 1):
-        output.line(f"kept by, chain {number} of {len(answer.kept_by)}:")
-        for depth, link in enumerate(chain):
-            where = f"  {visible(link.path)}" if link.path else ""
-            output.line(f"  {'  ' * depth}{visible(link.what)}{where}")
-    if not answer.kept_by:
-        output.line("nothing keeps it")
-    if answer.remark:
-        output.line(visible(answer.remark))
