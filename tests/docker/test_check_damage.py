@@ -334,3 +334,17 @@ def test_looking_writes_nothing(shop: Shop) -> None:
 def test_findings_serialise_whatever_is_in_them(shop: Shop) -> None:
     shop.data.tag("x\x1b]52;c;aGk=\x07:1", shop.web.id)
     assert all(json.dumps(f.detail) for f in findings(shop))
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [{"config": {"ExposedPorts": []}}, {"history": [{"created": "yesterday"}]}, {"architecture": 5}],
+    ids=["ports", "history", "architecture"],
+)
+def test_one_field_of_a_wrong_type_hides_the_image_as_in_the_engine(shop: Shop, extra: dict[str, object]) -> None:
+    document = {**json.loads(shop.web.config), **extra}
+    made = shop.data.config(json.dumps(document).encode(), layers=shop.web.layers)
+    shop.data.tag("odd:1", made.id)
+    found = only(shop, "DK03", shop.config(made))
+    assert found.engine_says.startswith(f"invalid image {made.id}, ")
+    assert row(shop, "odd:1").condition is Condition.DAMAGED

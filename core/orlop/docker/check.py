@@ -70,6 +70,7 @@ def _finding(
     severity: Severity | None = None,
     size: int | None = None,
     containers: Sequence[str] = (),
+    title: str = "",
 ) -> Finding:
     """A finding with everything that hangs on its images."""
     about = RULES[rule]
@@ -78,7 +79,7 @@ def _finding(
     users = [container for image in images for container in model.containers_of.get(image, ())]
     return Finding(
         rule=rule,
-        title=about.title,
+        title=title or about.title,
         severity=severity or about.severity,
         path=path,
         detail=detail,
@@ -393,7 +394,7 @@ def _untagged(model: Model) -> Iterator[Finding]:
         for repository, tags in _tags_by_repository(model, names):
             if len(tags) > 1:
                 detail = f"{len(tags)} tags of {repository} lead to the same image: {', '.join(tags)}"
-                yield _finding(model, "DK20", path, detail, images=[image.id], names=tags)
+                yield _finding(model, "DK20", path, detail, images=[image.id], names=tags, title="duplicate-tags")
 
 
 def _tags_by_repository(model: Model, names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:

@@ -7,6 +7,7 @@ import hashlib
 
 from orlop import jsonrules, times
 from orlop.digest import chain_ids, is_digest
+from orlop.docker.configshape import IMAGE
 from orlop.docker.model import ConfigState, Image
 from orlop.errors import Malformed, NoPermission, NotFound, OrlopError, StorageFailure, TooLarge, WrongKind
 from orlop.fs import Folder, join
@@ -52,6 +53,7 @@ class ConfigReader:
     def _parsed(self, image: str, data: bytes) -> Image:
         try:
             config = jsonrules.loads(data)
+            IMAGE.conform(config)
             created, platform, diff_ids = self._known(config) or _members(config)
         except Malformed as error:
             return _bad(image, ConfigState.MALFORMED, error.why, len(data), _says(image, error.engine or error.why))
@@ -114,8 +116,6 @@ def missing(image: str, folder: str) -> Image:
 
 def _members(config: object) -> tuple[int | None, str, tuple[str, ...]]:
     """Creation time, platform and diff ids, with the engine's own refusals."""
-    if not isinstance(config, dict):
-        raise Malformed("not a JSON object", engine="json: cannot unmarshal into Go value of type image.Image")
     created = jsonrules.text(config, "created")
     at = times.parse(created) if created else None
     rootfs = jsonrules.mapping(config, "rootfs")

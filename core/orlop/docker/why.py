@@ -124,7 +124,7 @@ def _answer(model: Model, bare: str) -> Why:
 
 def _remark(kept: tuple[tuple[Link, ...], ...]) -> str:
     if not kept:
-        return "nothing refers to it any more: it takes space only"
+        return "it takes space only"
     if len(kept) > _MANY:
         return f"and {len(kept) - _MANY} more references"
     return ""
