@@ -123,11 +123,8 @@ def test_any_json_in_any_file_is_told(
         {"config": {"Env": [None, 1, {}, []], "Labels": {"a": None, "b": 5}}},
         {"architecture": 7, "os": []},
         {"x": 10**400},
-        pytest.param({"x": "y" * 3_000_000}, marks=known("masking is quadratic", hangs=True)),
-        pytest.param(
-            {"rootfs": {"type": "layers", "diff_ids": ["sha256:" + "0" * 64] * 10_000}},
-            marks=known("planning is quadratic in the layers", hangs=True),
-        ),
+        {"x": "y" * 3_000_000},
+        {"rootfs": {"type": "layers", "diff_ids": ["sha256:" + "0" * 64] * 10_000}},
         {"rootfs": {"type": "layers", "diff_ids": [f"sha256:{n:064x}" for n in range(1_000)]}},
         {"rootfs": {"type": "layers", "diff_ids": [None, 1]}},
         {"rootfs": []},
