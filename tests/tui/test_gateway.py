@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -628,6 +629,25 @@ def test_closing_waits_for_a_change_and_stops_a_check(
     assert not closing.is_alive()
     desk.wait(messages.Applied)
     assert stand_in.closed
+
+
+def test_a_read_that_hangs_holds_up_nobody_at_the_end(desk: Desk, opened: Opened, stand_in: StandIn) -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    def hang(asked: Key) -> None:
+        entered.set()
+        release.wait(PATIENCE)
+
+    stand_in.on_detail = hang
+    gateway = opened(stand_in)
+    gateway.detail(0, key(1))
+    assert entered.wait(PATIENCE)
+    before = time.monotonic()
+    gateway.close()
+    assert time.monotonic() - before < PATIENCE / 2
+    assert not stand_in.closed, "somebody still reads in it"
+    assert all(thread.daemon for thread in threading.enumerate() if thread.name.startswith("orlop-read"))
+    release.set()
 
 
 def test_what_is_asked_after_the_end_is_left_alone(desk: Desk, opened: Opened, stand_in: StandIn) -> None:

@@ -11,10 +11,11 @@ import json
 import logging
 import os
 import pwd
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from orlop.errors import Cancelled, Locked, OrlopError
@@ -76,6 +77,35 @@ class _Told(Stoppable):
             self._tell(what, done, total)
 
 
+class _Readers:
+    """Three threads that only read; the end of the program does not wait for one that hangs in a dead disk."""
+
+    def __init__(self) -> None:
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._threads = [threading.Thread(target=self._run, name=f"orlop-read-{n}", daemon=True) for n in range(3)]
+
+    def submit(self, work: Callable[[], None]) -> None:
+        """Run work, which must not raise, as soon as a thread is free."""
+        if self._threads[0].ident is None:
+            for thread in self._threads:
+                thread.start()
+        self._work.put(work)
+
+    def close(self, timeout: float) -> bool:
+        """Take no more work; False where a thread did not end in time."""
+        for _ in self._threads:
+            self._work.put(None)
+        deadline = time.monotonic() + timeout
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            work()
+
+
 class Gateway:
     """Implements `orlop_tui.messages.Gateway` over `orlop.kinds` and `orlop.apply`.
 
@@ -100,12 +130,11 @@ class Gateway:
         self._poll = poll
         self._app: App[Any] | None = None
         self._slots: list[_Slot] = []
-        self._readers = ThreadPoolExecutor(3, thread_name_prefix="orlop-read")
+        self._readers = _Readers()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="orlop-write")
         self._mutex = threading.Lock()
         self._asked: dict[tuple[str, int | None], int] = {}
         self._jobs: list[_Told] = []
-        self._running: set[Future[None]] = set()
         self._closed = False
 
     # --- life
@@ -126,9 +155,8 @@ class Gateway:
         for watch in watches:
             watch.stop(0.0)
         self._writer.shutdown(wait=True, cancel_futures=True)
-        self._readers.shutdown(wait=False, cancel_futures=True)
         ended = [watch.stop() for watch in watches]
-        if all(ended) and not wait(tuple(self._running), timeout=2.0).not_done:
+        if self._readers.close(timeout=1.0) and all(ended):
             for slot in self._slots:
                 for store in (slot.store, *slot.retired):
                     store.close()
@@ -428,7 +456,11 @@ class Gateway:
     # --- threads
 
     def _submit(
-        self, pool: ThreadPoolExecutor, action: str, index: int | None, work: Callable[[Callable[[], bool]], None]
+        self,
+        pool: "ThreadPoolExecutor | _Readers",
+        action: str,
+        index: int | None,
+        work: Callable[[Callable[[], bool]], None],
     ) -> None:
         """Run work in a thread; `current` tells it whether nothing newer was asked."""
         with self._mutex:
@@ -440,6 +472,8 @@ class Gateway:
             return self._asked[action, index] == number and not self._closed
 
         def run() -> None:
+            if self._closed and pool is self._readers:
+                return
             try:
                 work(current)
             except OrlopError as error:
@@ -448,9 +482,7 @@ class Gateway:
                 LOG.exception("%s", action)
                 self._fail(current, index, action, _fault(error))
 
-        future = pool.submit(run)
-        self._running.add(future)
-        future.add_done_callback(self._running.discard)
+        pool.submit(run)
 
     def _fail(self, current: Callable[[], bool], index: int | None, action: str, error: OrlopError) -> None:
         if action in _OVERTAKEN and not current():
