@@ -35,7 +35,7 @@ from enum import StrEnum
 from typing import NoReturn, Self, TypeAlias
 
 from orlop import locks, times
-from orlop.errors import AlreadyExists, Malformed, NotFound, OrlopError, Unfinished
+from orlop.errors import AlreadyExists, Malformed, NotFound, OrlopError, TooLarge, Unfinished
 from orlop.fs import Root, join, split
 from orlop.fs.writer import SYSTEM, FileOps, Writer, missing_folders, parent
 from orlop.plan import Intent, Plan, Quarantine, Replace, Step, intent_from_json, intent_to_json
@@ -47,8 +47,10 @@ VERSION = 1
 _JOURNAL = "journal"
 _DRAFT = ".new-"
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{9}Z-[0-9a-f]{8}", re.ASCII)
-_LIMIT = 256 << 20
+_LIMIT = 64 << 20
 _MOST_NOTED = 10_000
+_MOST_TURNS = 1_000
+_TURNS_A_STEP = 16  # a change that is cut off and finished again and again repeats no step, but may say so
 
 
 class State(StrEnum):
@@ -208,11 +210,7 @@ class Journal:
     # --- reading -----------------------------------------------------------
 
     def changes(self) -> tuple[Change, ...]:
-        """Every change, oldest first; what cannot be read is there as damaged. Writes nothing.
-
-        Raises:
-            NoPermission: ``.orlop`` is another user's.
-        """
+        """Every change, oldest first; what cannot be read, or may not be, is there as damaged. Writes nothing."""
         try:
             names = self.root.names(CHANGES)
         except NotFound:
@@ -324,7 +322,9 @@ class Journal:
 
         Raises:
             Unfinished: the disk failed for good just after the change was recorded; none of its steps was done.
-            NoSpace and others of `Writer`; Changed: a file that a step names is no longer there.
+            TooLarge: a journal of so many steps could not be read again; change less at once.
+            NotFound: something that a step names is no longer there.
+            NoSpace and others of `Writer`.
         """
         at = self._next_instant()
         change_id = _identity(at)
@@ -350,11 +350,13 @@ class Journal:
             "damage": _few(damage),
             "unsound": _few(unsound),
         }
+        data = _line(line)
+        if len(data) > _LIMIT // 2:
+            raise TooLarge(len(data), _LIMIT // 2, path=CHANGES)
         draft = join(CHANGES, _DRAFT + change_id)
         self.writer.create_folders(CHANGES)
         try:
             self.writer.create_folder(draft)
-            data = _line(line)
             self.writer.create(join(draft, _JOURNAL), data)
             self._stage(draft, steps, plan)
             self.writer.move(draft, join(CHANGES, change_id))
@@ -514,16 +516,18 @@ def _parse(change_id: str, data: bytes) -> Change:
         Malformed: a line that counts is not what it must be.
     """
     whole = data[: data.rfind(b"\n") + 1]
-    lines = whole.split(b"\n")[:-1]
-    if not lines:
+    first, _, rest = whole.partition(b"\n")
+    if not whole:
         raise Malformed("its first line is missing or torn")
-    begin = _object(lines[0], 1)
+    begin = _object(first, 1)
     if begin.get("type") != "begin":
         _wrong(1, "not the beginning of a change")
     if begin.get("version") != VERSION:
         _wrong(1, f"version {begin.get('version')!r}, where this program knows {VERSION}")
     change = _begun(change_id, begin, len(whole))
-    for number, line in enumerate(lines[1:], 2):
+    if rest.count(b"\n") > _MOST_TURNS + _TURNS_A_STEP * len(change.steps):
+        raise Malformed("it has more lines than a change can have")
+    for number, line in enumerate(rest.split(b"\n")[:-1], 2):
         change = _turn(change, _object(line, number), number)
     if change.state in (State.DONE, State.UNFINISHED):
         kept = change.steps if change.state is State.DONE else change.steps[: change.finished]

@@ -128,6 +128,7 @@ def test_a_torn_last_line_does_not_count(written: Callable[[bytes], Change]) -> 
         line().rstrip(b"\n"),
         line() + line(),
         line() + b"garbage\n" + b'{"type":"done"}\n',
+        line() + b"{}\n" * 100_000,
         line(version=2),
         line(at="yesterday"),
         line(at=5),
