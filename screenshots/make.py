@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Take the pictures in this folder: the real screens over the sample store, at three sizes.
 
-    python screenshots/make.py [NAME…]
+    python screenshots/make.py [NAME[-SIZE]…]
 
 Needs Orlop and its dependencies, ``rsvg-convert`` (Debian: librsvg2-bin) and a
 monospaced font with box drawing (Debian: fonts-dejavu-core). The clock stands
@@ -62,7 +62,7 @@ def filtered(text: str) -> tuple[str | tuple[str, ...], ...]:
 WEB = filtered("acme/web:2026.08")
 
 PICTURES: dict[str, Steps] = {
-    "list": keys(),
+    "list": keys("number_sign", tuple("ghcr.io/acme/batch:rc3"), "enter"),
     "detail": keys(*WEB, "enter"),
     "mappings": keys(*WEB, "2"),
     "remotes": keys(*WEB, "3"),
@@ -178,8 +178,10 @@ async def main(names: list[str]) -> int:
         return 3
     time.time_ns = lambda: CLOCK
     time.time = lambda: CLOCK / 1e9
-    for name in names or PICTURES:
+    for name in PICTURES:
         for size in SIZES:
+            if names and name not in names and f"{name}-{size}" not in names:
+                continue
             with tempfile.TemporaryDirectory(prefix="orlop-pictures-") as folder:
                 made = samples.make(f"{folder}/docker")
                 save(name, size, (await take(name, size, made.path)).replace(folder, "/var/lib"))
