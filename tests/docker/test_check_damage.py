@@ -348,3 +348,13 @@ def test_one_field_of_a_wrong_type_hides_the_image_as_in_the_engine(shop: Shop, 
     found = only(shop, "DK03", shop.config(made))
     assert found.engine_says.startswith(f"invalid image {made.id}, ")
     assert row(shop, "odd:1").condition is Condition.DAMAGED
+
+
+def test_a_name_under_two_repositories_is_one_row_and_a_finding(shop: Shop) -> None:
+    path = shop.at(layout.tag_file(shop.driver))
+    names = json.loads(path.read_bytes())
+    names["Repositories"]["another"] = {"web:1": shop.base.id}
+    path.write_text(json.dumps(names))
+    found = only(shop, "DK22", path)
+    assert (found.names, found.images) == (("web:1",), (shop.web.id,))
+    assert shop.base.id in found.detail

@@ -11,10 +11,15 @@ from orlop.docker import layout
 from orlop.docker.model import Reference, TagFile
 from orlop.errors import Malformed, NotFound, OrlopError
 from orlop.fs import Root
+from orlop.jsonrules.shapes import Map, Struct, Text
 
 TAG_FILE_LIMIT = 256 * 1024 * 1024
 """Bytes; a hundred thousand images with names make about 30 MB."""
 
+_STORE = Struct(
+    "reference.store",
+    {"Repositories": Map(Map(Text("digest.Digest"), "reference.repository"), "map[string]reference.repository")},
+)
 _STARTS = "Couldn't create reference store repository: "
 
 
@@ -40,11 +45,12 @@ def read_tag_file(root: Root, driver: str) -> TagFile:
             why=error.why,
             engine_says=_STARTS + (error.engine or error.why),
         )
-    references = {
-        text: Reference(text=text, repository=repository, image=image, problem=_problem(text, repository, image))
-        for repository, entries in repositories.items()
-        for text, image in entries.items()
-    }
+    references: dict[str, Reference] = {}
+    for repository, entries in repositories.items():
+        for text, image in entries.items():
+            problem = _problem(text, repository, image)
+            entry = Reference(text=text, repository=repository, image=image, problem=problem)
+            references[text] = entry if text not in references else _listed_twice(references[text], entry)
     return TagFile(
         state="good",
         raw=raw,
@@ -54,6 +60,13 @@ def read_tag_file(root: Root, driver: str) -> TagFile:
     )
 
 
+def _listed_twice(first: Reference, second: Reference) -> Reference:
+    """One name under two repositories: the entry that the engine looks up, with a word on the other."""
+    found, other = (second, first) if first.problem and not second.problem else (first, second)
+    problem = f"it is listed under another repository too, {other.repository}, and leads to {other.image} there"
+    return Reference(text=found.text, repository=found.repository, image=found.image, problem=problem)
+
+
 def _without(state: str, why: str = "", says: str = "") -> TagFile:
     return TagFile(state=state, raw=None, digest=None, references={}, repositories={}, why=why, engine_says=says)
 
@@ -61,33 +74,15 @@ def _without(state: str, why: str = "", says: str = "") -> TagFile:
 def _repositories(value: object) -> dict[str, dict[str, str]]:
     if value is None:
         raise Malformed("the file holds null", engine="panic: runtime error: invalid memory address or nil pointer")
-    if not isinstance(value, dict):
-        raise Malformed("not a JSON object", engine="json: cannot unmarshal into Go value of type reference.store")
+    _STORE.conform(value)
     found = jsonrules.member(value, "Repositories")
-    if found is None:
-        return {}
-    if not isinstance(found, dict):
-        raise Malformed("not an object", field="Repositories", engine=_unmarshal("reference.repository"))
-    return {repository: _entries(repository, entries) for repository, entries in found.items()}
-
-
-def _entries(repository: str, entries: object) -> dict[str, str]:
-    if entries is None:
-        return {}
-    if not isinstance(entries, dict):
-        raise Malformed(
-            "not an object", field=f"Repositories[{repository!r}]", engine=_unmarshal("reference.repository")
-        )
-    for text, image in entries.items():
-        if not isinstance(image, str):
-            raise Malformed(
-                "not a text", field=f"Repositories[{repository!r}][{text!r}]", engine=_unmarshal("digest.Digest")
-            )
-    return entries
-
-
-def _unmarshal(kind: str) -> str:
-    return f"json: cannot unmarshal value into Go struct field .Repositories of type {kind}"
+    repositories = found if isinstance(found, dict) else {}
+    return {
+        repository: {text: image if isinstance(image, str) else "" for text, image in entries.items()}
+        if isinstance(entries, dict)
+        else {}
+        for repository, entries in repositories.items()
+    }
 
 
 def _problem(text: str, repository: str, image: str) -> str:
