@@ -7,6 +7,7 @@ from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
+from textual.message import Message
 from textual.screen import Screen
 
 from orlop_tui import messages
@@ -92,6 +93,11 @@ class OrlopApp(SafeApp, inherit_bindings=False):
         """Show the frame; only then begin to read."""
         self.gateway.attach(self)
         self.call_after_refresh(self.gateway.open)
+
+    def check_message_enabled(self, message: Message) -> bool:
+        """Once the app is ending, answers of the gateway interest nobody."""
+        late = self._exit and type(message).__module__ == messages.__name__
+        return not late and super().check_message_enabled(message)
 
     async def on_unmount(self) -> None:
         self.gateway.close()

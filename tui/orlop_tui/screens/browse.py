@@ -109,6 +109,17 @@ class Browse(Screen[None]):
 
     def __init__(self, gateway: messages.Gateway, paths: Sequence[str], *, unlocked: bool, title: str | None) -> None:
         super().__init__()
+        self.header_bar = Bar(id="header")
+        self.rail = LinesView(self._rail_lines, id="rail")
+        self.head = TableHead(id="head")
+        self.table = StoreTable(id="table")
+        self.side = Vertical(id="side")
+        self.strip = Bar(id="strip")
+        self.panes = LinesView(id="panes")
+        self.entry = Input(id="filter", placeholder=_FILTER_HINT, select_on_focus=False)
+        self.status_bar = Bar(id="status")
+        self.keys = KeyLine(id="keys")
+        self.small = LinesView(self._too_small, id="small")
         self.gateway = gateway
         self.stores: list[OpenStore] = []
         self.current = 0
@@ -133,36 +144,28 @@ class Browse(Screen[None]):
     # --- parts
 
     def compose(self) -> ComposeResult:
-        yield Bar(id="header")
+        yield self.header_bar
         with Horizontal(id="body"):
-            yield LinesView(self._rail_lines, id="rail")
+            yield self.rail
             with Vertical(id="list"):
-                yield TableHead(id="head")
-                yield StoreTable(id="table")
-            with Vertical(id="side"):
-                yield Bar(id="strip")
-                yield LinesView(id="panes")
-        yield Input(id="filter", placeholder=_FILTER_HINT, select_on_focus=False)
-        yield Bar(id="status")
-        yield KeyLine(id="keys")
-        yield LinesView(self._too_small, id="small")
+                yield self.head
+                yield self.table
+            with self.side:
+                yield self.strip
+                yield self.panes
+        yield self.entry
+        yield self.status_bar
+        yield self.keys
+        yield self.small
 
     def on_mount(self) -> None:
-        entry = self.query_one("#filter", Input)
+        entry = self.entry
         entry.display = False
         entry.cursor_blink = False
-        self.query_one("#small", LinesView).can_focus = False
+        self.small.can_focus = False
         self.table.empty = self._said_when_empty
         self.table.focus()
         self.draw()
-
-    @property
-    def table(self) -> StoreTable:
-        return self.query_one("#table", StoreTable)
-
-    @property
-    def panes(self) -> LinesView:
-        return self.query_one("#panes", LinesView)
 
     @property
     def store(self) -> OpenStore | None:
@@ -178,20 +181,22 @@ class Browse(Screen[None]):
     def draw(self) -> None:
         """Bring every part up to date with what is known."""
         store = self.store
-        self.query_one("#header", Bar).show(*self._header())
+        self.header_bar.show(*self._header())
         if store is not None:
             self.table.now = store.snapshot.seen_at
-            self.query_one(TableHead).listing = store.listing
-            self.query_one(TableHead).refresh()
+            self.head.listing = store.listing
+            self.head.refresh()
             self.table.sync(store.listing)
-        self.query_one("#rail", LinesView).show(self._rail_lines, keep=True)
+        else:
+            self.table.refresh()
+        self.rail.show(self._rail_lines, keep=True)
         self.draw_panes(keep=True)
         self.draw_lines()
 
     def draw_lines(self) -> None:
         """The lines at the bottom."""
-        self.query_one("#status", Bar).show(*self._status())
-        self.query_one(KeyLine).show(self._hints())
+        self.status_bar.show(*self._status())
+        self.keys.show(self._hints())
 
     def draw_panes(self, *, keep: bool = False) -> None:
         """The panes, from what was read of the row under the cursor."""
@@ -210,7 +215,7 @@ class Browse(Screen[None]):
                 text += f" {len(found)}"
             pieces.append(span(f"[{text}]", Role.HEADING) if pane is self.pane else span(f" {text} ", Role.FAINT))
         more = (span("more v", Role.FAINT),) if self.panes.hidden_below else ()
-        self.query_one("#strip", Bar).show(pieces, more)
+        self.strip.show(pieces, more)
 
     def _complete(self, shown: Shown) -> Shown:
         """What was read, with what the check found."""
@@ -267,7 +272,7 @@ class Browse(Screen[None]):
 
     def _hints(self) -> list[KeyHint]:
         help_and_quit = [KeyHint("?", "help", "help"), KeyHint("q", "quit", "quit")]
-        if self.query_one("#filter").has_focus:
+        if self.entry.has_focus:
             return [KeyHint("Enter", "to the list", "leave_filter"), KeyHint("Esc", "no filter", "back")]
         if self.panes.has_focus:
             chosen = [("Tab", "list", "to_list"), ("1-4", "panes", "next_pane(1)"), ("Enter", "follow", "follow")]
@@ -366,7 +371,7 @@ class Browse(Screen[None]):
             of = f"  {message.done}/{message.total}" if message.total and self.size.width >= 120 else ""
             self._job = (span(f"{self.changes.busy or message.what}{share}{of}"),)
         if self.is_mounted:
-            self.query_one("#status", Bar).show(*self._status())
+            self.status_bar.show(*self._status())
 
     def failed(self, message: messages.Failed) -> None:
         error, action = message.error, message.action
@@ -399,7 +404,7 @@ class Browse(Screen[None]):
 
     def _enter_store(self) -> None:
         self._bad_filter = ""
-        entry = self.query_one("#filter", Input)
+        entry = self.entry
         with self.prevent(Input.Changed):
             entry.value = self.store.listing.filter.text if self.store else ""
         self.table.tell_again()
@@ -528,7 +533,7 @@ class Browse(Screen[None]):
         self.call_after_refresh(self.draw)
 
     def _listing_changed(self) -> None:
-        self.query_one(TableHead).refresh()
+        self.head.refresh()
         self.table.sync()
         self.draw_lines()
 
@@ -601,7 +606,7 @@ class Browse(Screen[None]):
     def action_filter(self) -> None:
         if self._stopped_by("filter"):
             return
-        entry = self.query_one("#filter", Input)
+        entry = self.entry
         entry.display = True
         entry.focus()
 
@@ -623,11 +628,11 @@ class Browse(Screen[None]):
 
     def action_leave_filter(self) -> None:
         self.table.focus()
-        entry = self.query_one("#filter", Input)
+        entry = self.entry
         entry.display = bool(entry.value)
 
     def _drop_filter(self) -> None:
-        entry = self.query_one("#filter", Input)
+        entry = self.entry
         entry.value = ""
         entry.display = False
         self.table.focus()
@@ -672,7 +677,7 @@ class Browse(Screen[None]):
 
     def action_pane(self, number: int) -> None:
         self.pane = Pane(number)
-        if self.view < 0 or not self.query_one("#side").display:
+        if self.view < 0 or not self.side.display:
             self._set_view(1)
         store = self.store
         if self.pane is Pane.PROBLEMS and store is not None and store.findings is None and not store.checking:
@@ -706,8 +711,8 @@ class Browse(Screen[None]):
         self.table.focus()
 
     def action_follow(self) -> None:
-        if self.query_one("#rail").has_focus:
-            self.query_one("#rail", LinesView).pick()
+        if self.rail.has_focus:
+            self.rail.pick()
         elif self.panes.has_focus and self.panes.pick():
             return
         elif self.store is not None:
@@ -740,7 +745,7 @@ class Browse(Screen[None]):
 
     def action_back(self) -> None:
         """Esc takes one thing back: zoom, filter, range, narrowed views, marks."""
-        store, entry = self.store, self.query_one("#filter", Input)
+        store, entry = self.store, self.entry
         if self.view > 0:
             self._set_view(0)
         elif entry.has_focus or entry.value:

@@ -85,7 +85,8 @@ class OpenStore:
         self.listing.load(snapshot.rows)
 
     def learn(self, findings: tuple[Finding, ...]) -> None:
-        """Take over what a check found."""
+        """Take over what a check found, the worst first."""
+        findings = tuple(sorted(findings, key=lambda finding: finding.severity))
         self.findings, self.findings_problem = findings, ""
         self._by_image.clear()
         self._by_name.clear()

@@ -150,6 +150,8 @@ def fold(text: str, width: int) -> list[str]:
 
 def _chopped(word: str, width: int) -> list[str]:
     """A word that is wider than a line; one digest in it is broken at its half."""
+    if cell_len(word) <= width:
+        return [word]
     found = _DIGEST.search(word)
     if found is not None and width >= 39 + found.start():
         half = found.start() + 39

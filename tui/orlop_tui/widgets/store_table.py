@@ -62,7 +62,7 @@ def fields_for(width: int) -> list[Field]:
     """
     width -= 1
     chosen = [field for field in FIELDS if width >= field.from_width]
-    tag = 10 if width < 90 else min(24, 10 + (width - 90) // 3)
+    tag = 12 if 66 <= width < 81 else 10 if width < 90 else min(24, 10 + (width - 90) // 3)
     chosen = [field._replace(width=tag) if field.column is Column.TAG else field for field in chosen]
     rest = width - _MARGIN - sum(field.width for field in chosen) - (len(chosen) - 1)
     return [field._replace(width=max(rest, 8)) if field.width == 0 else field for field in chosen]
