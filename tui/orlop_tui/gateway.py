@@ -416,20 +416,20 @@ class Gateway:
         """
         with self._mutex:
             hints, slot.held_back = slot.held_back, set()
+        store, delta = slot.store, None
         try:
             if hints:
-                slot.store.refresh(None if "" in hints else hints)
+                last = store.rows()
+                delta = store.refresh(None if "" in hints else hints)
+                delta = delta if last is before else None
         except OrlopError as error:
             self._post(messages.Failed(slot.index, "refresh", error))
         except Exception as error:
             LOG.exception("refresh of %r", slot.path)
             self._post(messages.Failed(slot.index, "refresh", _fault(error)))
-        self._tell(slot, before)
-
-    def _tell(self, slot: _Slot, before: Snapshot) -> None:
-        """`StoreChanged` where anything differs that a person should see."""
-        after = slot.store.rows()
-        delta = _difference(before, after)
+        after = store.rows()
+        if delta is None:
+            delta = _difference(before, after)
         if delta or _beside_rows(before) != _beside_rows(after):
             self._post(messages.StoreChanged(slot.index, delta))
 
