@@ -1,0 +1,167 @@
+"""Every rule by which an answer may differ from the recorded one; there are no lists of cases.
+
+Each is a sentence of the design: where the original is unsafe, Orlop is stricter, and
+writes in the one form that is safe. A rule sees both answers and both folders
+(`adapter.Step`) and says whether it covers what differs.
+"""
+
+import posixpath
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.vectors.adapter import Step
+
+from orlop.errors import OrlopError, WrongKind
+
+OLD_WRITERS = frozenset({"moby-1.11.2-rc1", "moby-01ba0a935b"})
+"""Releases that write ``<target>.tmp`` and rename it, with whatever mode that file has."""
+
+_NAME_BYTES = 255
+_ROOM = 20  # bytes that temporary names need at most beside the target's own name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One kind of deviation."""
+
+    name: str
+    sentence: str
+    covers: Callable[[Step], bool]
+
+
+def refused_untouched(step: Step) -> bool:
+    """The library raised one of its own errors, and changed nothing."""
+    return isinstance(step.answer.error, OrlopError) and step.before == step.after
+
+
+def _hostile(step: Step) -> bool:
+    return bool(step.record.get("hostile")) and refused_untouched(step)
+
+
+def _only_modes(step: Step) -> bool:
+    def alike(path: str) -> bool:
+        ours, theirs = step.after.get(path), step.expected.get(path)
+        if not ours or not theirs or ours["type"] != "file":
+            return False
+        return {**ours, "mode": ""} == {**theirs, "mode": ""}
+
+    return step.same and all(alike(path) for path in step.differing - step.tainted)
+
+
+def _temporary(path: str) -> bool:
+    name = posixpath.basename(path)
+    return name.endswith(".tmp") or name.startswith(".tmp-")
+
+
+def _fixed_names(step: Step) -> bool:
+    """A release with fixed temporary names, in a case in which something has such a name."""
+    if step.variant not in OLD_WRITERS:
+        return False
+    if _only_modes(step):
+        return True
+    paths = step.expected.keys() | step.before.keys()
+    targets = {path.removesuffix(".tmp") for path in paths if path.endswith(".tmp")}
+    return bool(targets) and step.differing - step.tainted <= targets | {target + ".tmp" for target in targets}
+
+
+def _name_lengths(step: Step) -> bool:
+    """The names are as long as the file system lets them be: the temporary name is cut to fit."""
+    texts = [text for text in step.record["args"].values() if isinstance(text, str)]
+    parts = [part for text in texts for part in text.split("/")]
+    return any(_NAME_BYTES - _ROOM < len(part.encode()) <= _NAME_BYTES for part in parts) and (
+        step.record["result"].get("errno") == "ENAMETOOLONG" or step.deviated
+    )
+
+
+def _no_leftover(step: Step) -> bool:
+    return (
+        step.same
+        and bool(step.differing)
+        and all(_temporary(path) and path not in step.after for path in step.differing - step.tainted)
+    )
+
+
+def _links(step: Step) -> bool:
+    error = step.answer.error
+    return isinstance(error, WrongKind) and "link" in (error.found, error.wanted) and step.before == step.after
+
+
+def _hmac(step: Step) -> bool:
+    """Only lists that hold the member differ."""
+
+    def has_hmac(path: str) -> bool:
+        file = step.sandbox / "root" / path
+        return "v2metadata-by-diffid" in path and file.is_file() and b'"HMAC"' in file.read_bytes()
+
+    if isinstance(step.answer.value, bytes) and not step.same:
+        return b'"HMAC"' in step.answer.value
+    return step.same and bool(step.differing) and all(has_hmac(path) for path in step.differing)
+
+
+_REFERENCES = frozenset({"refstore", "tagstore"})
+
+
+def _exclusive(step: Step) -> bool:
+    """A reference store whose file somebody else changed after it was opened."""
+    if step.record["component"].partition("-")[0] not in _REFERENCES:
+        return False
+    for record in reversed(step.earlier):
+        if record["op"] == "reopen":
+            return False
+        if record["op"].startswith("fs_") and record["op"] != "fs_read":
+            return True
+    return False
+
+
+def _follows(step: Step) -> bool:
+    """Nothing new: what differs in the folder differed before, or an answer tells of it."""
+    return step.deviated and step.differing <= step.tainted
+
+
+RULES = (
+    Rule(
+        name="hostile input refused",
+        sentence="a key, id or name that leaves its place is refused, and the disk is not touched",
+        covers=_hostile,
+    ),
+    Rule(
+        name="fixed temporary names",
+        sentence="temporary names are random and modes exact, so names ending in .tmp are keys like all others",
+        covers=_fixed_names,
+    ),
+    Rule(
+        name="lengths of names",
+        sentence="the temporary name is cut to fit, so every name that the file system takes can be written",
+        covers=_name_lengths,
+    ),
+    Rule(
+        name="no file left after a refusal",
+        sentence="a refused input leaves no temporary file",
+        covers=_no_leftover,
+    ),
+    Rule(
+        name="links are not followed",
+        sentence="a store is reached by no-follow opens, so nothing leaves it",
+        covers=_links,
+    ),
+    Rule(
+        name="HMAC kept",
+        sentence="the later releases' member HMAC is kept and written where it was",
+        covers=_hmac,
+    ),
+    Rule(
+        name="exclusive updates",
+        sentence="an update starts from what the file holds, under a lock, and has not happened where it is not saved",
+        covers=_exclusive,
+    ),
+    Rule(
+        name="follows from an earlier deviation",
+        sentence="the folder differs from the recorded one in nothing but what an earlier step explains",
+        covers=_follows,
+    ),
+)
+
+
+def rule_for(step: Step) -> Rule | None:
+    """The first rule that covers a step which differs."""
+    return next((rule for rule in RULES if rule.covers(step)), None)
