@@ -123,13 +123,19 @@ def _digest_name(repository: str, image: Image) -> str:
 
 def _images(root: DataRoot) -> dict[str, Image]:
     images: dict[str, Image] = {}
-    _public(root, images)
-    _company(root, images)
+    _bases(root, images)
+    _on_debian(root, images)
+    _on_alpine(root, images)
+    _pulled(root, images)
+    _web(root, images)
+    _services(root, images)
+    _rare(root, images)
+    _built(root, images)
     return images
 
 
-def _public(root: DataRoot, images: dict[str, Image]) -> None:
-    """What was pulled from the public registry."""
+def _bases(root: DataRoot, images: dict[str, Image]) -> None:
+    """The two distributions that all else stands on, and what stands on neither."""
     debian = root.image(
         Step(created_by="# debian.sh --arch 'amd64' out/ 'bookworm'", files=_distribution("debian", "12", 247_000)),
         names=["debian:12-slim"],
@@ -146,6 +152,19 @@ def _public(root: DataRoot, images: dict[str, Image]) -> None:
         created="2026-07-22T14:26:43.3Z",
     )
     images.update(debian=debian, alpine=alpine)
+    images["prometheus"] = root.image(
+        Step(
+            created_by="COPY prometheus /bin/prometheus # buildkit",
+            files={"bin/prometheus": _text("prometheus 2.53.0", 437_000)},
+        ),
+        _set("USER nobody"),
+        names=["prom/prometheus:v2.53.0"],
+        created="2026-06-16T12:01:44Z",
+        config={"User": "nobody", "Entrypoint": ["/bin/prometheus"], "Cmd": None},
+    )
+
+
+def _on_debian(root: DataRoot, images: dict[str, Image]) -> None:
     images["postgres"] = root.image(
         _add("groupadd -r postgres --gid=999", {"etc/group": b"postgres:x:999:\n"}),
         _add("apt-get install -y postgresql-16", _program("postgres", "16.4", 1_170_000, "usr/lib/postgresql/16/bin")),
@@ -155,7 +174,7 @@ def _public(root: DataRoot, images: dict[str, Image]) -> None:
         ),
         _set("EXPOSE map[5432/tcp:{}]"),
         _set('CMD ["postgres"]'),
-        on=debian,
+        on=images["debian"],
         names=["postgres:16"],
         created="2026-08-13T01:36:15.7Z",
         config={
@@ -163,18 +182,6 @@ def _public(root: DataRoot, images: dict[str, Image]) -> None:
             "ExposedPorts": {"5432/tcp": {}},
             "Env": ["PATH=/usr/lib/postgresql/16/bin:/bin", "PGDATA=/var/lib/postgresql/data", "PG_VERSION=16.4"],
         },
-    )
-    images["redis"] = root.image(
-        _add("apk add redis", _program("redis-server", "7.4.0", 137_000)),
-        Step(
-            created_by="COPY docker-entrypoint.sh /usr/local/bin/ # buildkit",
-            files={"usr/local/bin/docker-entrypoint.sh": _text("redis entry", 700)},
-        ),
-        _set('CMD ["redis-server"]'),
-        on=alpine,
-        names=["redis:7"],
-        created="2026-07-29T18:12:33Z",
-        config={"Cmd": ["redis-server"], "ExposedPorts": {"6379/tcp": {}}},
     )
     images["nginx"] = root.image(
         _set("LABEL maintainer=NGINX Docker Maintainers <docker-maint@nginx.com>"),
@@ -184,7 +191,7 @@ def _public(root: DataRoot, images: dict[str, Image]) -> None:
             files={"docker-entrypoint.d/10-listen.sh": _text("nginx entry", 2_100)},
         ),
         _set('CMD ["nginx" "-g" "daemon off;"]'),
-        on=debian,
+        on=images["debian"],
         names=["nginx:1.27.2", "nginx:latest"],
         created="2026-08-12T19:03:51.1Z",
         config={
@@ -198,15 +205,30 @@ def _public(root: DataRoot, images: dict[str, Image]) -> None:
         ),
         _add("make install python", _program("python3.12", "3.12.5", 577_000)),
         _set('CMD ["python3"]'),
-        on=debian,
+        on=images["debian"],
         names=["python:3.12-slim"],
         created="2026-08-07T17:21:09Z",
         config={"Cmd": ["python3"]},
     )
+
+
+def _on_alpine(root: DataRoot, images: dict[str, Image]) -> None:
+    images["redis"] = root.image(
+        _add("apk add redis", _program("redis-server", "7.4.0", 137_000)),
+        Step(
+            created_by="COPY docker-entrypoint.sh /usr/local/bin/ # buildkit",
+            files={"usr/local/bin/docker-entrypoint.sh": _text("redis entry", 700)},
+        ),
+        _set('CMD ["redis-server"]'),
+        on=images["alpine"],
+        names=["redis:7"],
+        created="2026-07-29T18:12:33Z",
+        config={"Cmd": ["redis-server"], "ExposedPorts": {"6379/tcp": {}}},
+    )
     images["node"] = root.image(
         _add("apk add node", _program("node", "22.6.0", 497_000)),
         _add("yarn", _program("yarn", "1.22.22", 18_000, "opt/yarn/bin")),
-        on=alpine,
+        on=images["alpine"],
         names=["node:22-alpine"],
         created="2026-08-08T09:41:27Z",
         config={"Cmd": ["node"]},
@@ -217,21 +239,15 @@ def _public(root: DataRoot, images: dict[str, Image]) -> None:
             created_by="COPY ./registry/registry /bin/registry # buildkit",
             files={"bin/registry": _text("registry 2.8.3", 57_000)},
         ),
-        on=alpine,
+        on=images["alpine"],
         names=["registry:2"],
         created="2025-10-02T18:41:02Z",
         config={"Entrypoint": ["/entrypoint.sh"], "Cmd": ["/etc/docker/registry/config.yml"]},
     )
-    images["prometheus"] = root.image(
-        Step(
-            created_by="COPY prometheus /bin/prometheus # buildkit",
-            files={"bin/prometheus": _text("prometheus 2.53.0", 437_000)},
-        ),
-        _set("USER nobody"),
-        names=["prom/prometheus:v2.53.0"],
-        created="2026-06-16T12:01:44Z",
-        config={"User": "nobody", "Entrypoint": ["/bin/prometheus"], "Cmd": None},
-    )
+
+
+def _pulled(root: DataRoot, images: dict[str, Image]) -> None:
+    """The digest references that pulling left."""
     for name, repository in (
         ("debian", "debian"),
         ("alpine", "alpine"),
@@ -243,8 +259,8 @@ def _public(root: DataRoot, images: dict[str, Image]) -> None:
         root.tag(_digest_name(repository, images[name]), images[name].id)
 
 
-def _company(root: DataRoot, images: dict[str, Image]) -> None:
-    """What the company builds on it."""
+def _web(root: DataRoot, images: dict[str, Image]) -> None:
+    """The company's own base, and four builds of its site; the tag of one moved on."""
     base = root.image(
         _add("apt-get install -y ca-certificates tini", _program("tini", "0.19.0", 8_000, "usr/bin")),
         _set("LABEL org.opencontainers.image.vendor=ACME"),
@@ -288,6 +304,10 @@ def _company(root: DataRoot, images: dict[str, Image]) -> None:
             },
         )
     root.tag(_digest_name("ghcr.io/acme/web", images["web"]), images["web"].id)
+
+
+def _services(root: DataRoot, images: dict[str, Image]) -> None:
+    """What runs behind the site; two of these will be damaged."""
     wheels = _add(
         "pip install -r requirements.txt", {"usr/lib/python3/site-packages/flask.py": _text("wheels", 213_000)}
     )
@@ -305,7 +325,7 @@ def _company(root: DataRoot, images: dict[str, Image]) -> None:
         )
     images["batch"] = root.image(
         Step(created_by="COPY batch /srv/batch # buildkit", files={"srv/bin/batch": _text("batch", 297_000)}),
-        on=base,
+        on=images["base"],
         names=["ghcr.io/acme/batch:rc2"],
         created="2026-02-11T12:00:00Z",
         config={"Cmd": ["/srv/bin/batch"]},
@@ -320,11 +340,15 @@ def _company(root: DataRoot, images: dict[str, Image]) -> None:
     images["parent-lost"] = root.image(
         _add("apt-get install -y openjdk-17-jre-headless", {"usr/lib/jvm/java": _text("java", 683_000)}),
         Step(created_by="COPY ledger.jar /srv/ # buildkit", files={"srv/ledger.jar": _text("ledger", 157_000)}),
-        on=base,
+        on=images["base"],
         names=["ghcr.io/acme/ledger:4.2", "ghcr.io/acme/ledger:latest"],
         created="2026-05-04T09:30:00Z",
         config={"Cmd": ["java", "-jar", "/srv/ledger.jar"]},
     )
+
+
+def _rare(root: DataRoot, images: dict[str, Image]) -> None:
+    """Another platform, a name that is only a digest, no layers at all, no name at all."""
     images["edge"] = root.image(
         Step(created_by="COPY edge /edge # buildkit", files={"edge": _text("edge arm64", 31_000)}),
         names=["ghcr.io/acme/edge:3-arm64"],
@@ -343,6 +367,15 @@ def _company(root: DataRoot, images: dict[str, Image]) -> None:
         created="2026-01-02T00:00:00Z",
         config={"Cmd": None, "Labels": {"policy": "base-images-2026"}},
     )
+    images["untagged"] = root.image(
+        Step(created_by="COPY experiment /srv/ # buildkit", files={"srv/experiment": _text("experiment", 111_000)}),
+        on=images["node"],
+        created="2026-03-30T21:15:00Z",
+    )
+
+
+def _built(root: DataRoot, images: dict[str, Image]) -> None:
+    """What `docker build` leaves: the image with its names, and an untagged parent for each step before."""
     steps = root.build(
         Step(created_by="/bin/sh -c #(nop)  ENV GOFLAGS=-trimpath"),
         Step(
@@ -360,11 +393,6 @@ def _company(root: DataRoot, images: dict[str, Image]) -> None:
     images["built"] = steps[-1]
     for number, step in enumerate(steps[:-1], 1):
         images[f"built-{number}"] = step
-    images["untagged"] = root.image(
-        Step(created_by="COPY experiment /srv/ # buildkit", files={"srv/experiment": _text("experiment", 111_000)}),
-        on=images["node"],
-        created="2026-03-30T21:15:00Z",
-    )
 
 
 def _mappings(root: DataRoot, images: dict[str, Image]) -> None:
