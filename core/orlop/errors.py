@@ -40,14 +40,16 @@ class OrlopError(Exception):
         path: where on disk, relative to the store or absolute; None where there is no place.
         why: the reason, a clause; empty where `what` says it.
         do: what a person can do about it; empty where nothing can be done.
+        engine: the words that the engine has for this, where they are known.
     """
 
-    def __init__(self, what: str, *, path: str | None = None, why: str = "", do: str = "") -> None:
+    def __init__(self, what: str, *, path: str | None = None, why: str = "", do: str = "", engine: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.path = path
         self.why = why
         self.do = do
+        self.engine = engine
 
     def __str__(self) -> str:
         parts = [self.what]
@@ -65,11 +67,12 @@ class NotFound(OrlopError, LookupError):
 class Ambiguous(OrlopError, LookupError):
     """More than one thing answers; `candidates` lists them, sorted."""
 
-    def __init__(self, term: str, candidates: Sequence[str], *, do: str = "") -> None:
+    def __init__(self, term: str, candidates: Sequence[str], *, do: str = "", engine: str = "") -> None:
         super().__init__(
             f"{term!r} matches {len(candidates)} images",
             why="candidates: " + ", ".join(candidates[:8]) + (", …" if len(candidates) > 8 else ""),
             do=do or "give more digits of the id, or a full name",
+            engine=engine,
         )
         self.term = term
         self.candidates = tuple(candidates)
@@ -84,23 +87,23 @@ class Malformed(OrlopError, ValueError):
 
     Attributes:
         field: path to the offending member, such as ``rootfs.diff_ids[2]``; empty for the whole.
-        engine: the words that the engine has for this, where they are known.
     """
 
     def __init__(self, why: str, *, path: str | None = None, field: str = "", engine: str = "", do: str = "") -> None:
-        super().__init__("cannot be read as it must be", path=path, why=f"{field}: {why}" if field else why, do=do)
+        why = f"{field}: {why}" if field else why
+        super().__init__("cannot be read as it must be", path=path, why=why, do=do, engine=engine)
         self.field = field
-        self.engine = engine
 
 
 class DigestMismatch(OrlopError, ValueError):
     """The bytes hash to something else than their name says."""
 
-    def __init__(self, expected: str, actual: str, *, path: str | None = None) -> None:
+    def __init__(self, expected: str, actual: str, *, path: str | None = None, engine: str = "") -> None:
         super().__init__(
             "the content does not have the digest that its name says",
             path=path,
             why=f"expected {expected}, found {actual}",
+            engine=engine,
         )
         self.expected = expected
         self.actual = actual
@@ -185,8 +188,10 @@ class NeedsStatement(OrlopError):
 class Refused(OrlopError):
     """The store refuses the change; each reason names what stands in the way."""
 
-    def __init__(self, what: str, reasons: Sequence[str], *, path: str | None = None, do: str = "") -> None:
-        super().__init__(what, path=path, why="; ".join(reasons), do=do)
+    def __init__(
+        self, what: str, reasons: Sequence[str], *, path: str | None = None, do: str = "", engine: str = ""
+    ) -> None:
+        super().__init__(what, path=path, why="; ".join(reasons), do=do, engine=engine)
         self.reasons = tuple(reasons)
 
 
