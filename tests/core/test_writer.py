@@ -147,6 +147,27 @@ def test_a_link_in_the_place_of_the_file_is_not_replaced_and_not_followed(
     assert Path(root.path, "f").is_symlink()
 
 
+def test_a_file_written_anew_has_its_exact_mode_and_replaces_a_link(writer: Writer, root: Root, tmp_path: Path) -> None:
+    (tmp_path / "outside").write_bytes(b"untouched")
+    os.symlink(tmp_path / "outside", os.path.join(root.path, "link"))
+    writer.create("file", b"old", mode=0o640)
+    writer.replace("link", b"new", mode=0o644, anew=True)
+    writer.replace("file", b"new", mode=0o644, anew=True)
+    assert [(root.stat(name).kind, root.stat(name).mode) for name in ("link", "file")] == [("file", 0o644)] * 2
+    assert (tmp_path / "outside").read_bytes() == b"untouched"
+
+
+def test_the_umask_takes_bits_from_a_folder_only_where_asked(writer: Writer, root: Root) -> None:
+    before = os.umask(0o077)
+    try:
+        writer.create_folders("exact/below", mode=0o755)
+        writer.create_folders("masked/below", mode=0o755, masked=True)
+    finally:
+        os.umask(before)
+    assert [root.stat(path).mode for path in ("exact", "exact/below")] == [0o755] * 2
+    assert [root.stat(path).mode for path in ("masked", "masked/below")] == [0o700] * 2
+
+
 def test_a_link_on_the_way_is_not_followed(writer: Writer, root: Root, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()

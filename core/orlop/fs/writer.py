@@ -169,7 +169,7 @@ class Writer:
             self._create(folder, name, data, mode, like)
             self._sync_folder(folder)
 
-    def replace(self, path: str, data: bytes, *, mode: int = 0o600) -> None:
+    def replace(self, path: str, data: bytes, *, mode: int = 0o600, anew: bool = False) -> None:
         """Put new content in place of a file, or make it: a reader sees the old or the new, never a part.
 
         The bytes go to a temporary file beside it, named as the engines name
@@ -178,15 +178,22 @@ class Writer:
         target is untouched and the temporary file is gone; only if the last call,
         the sync of the folder, fails may the new content be in place already.
 
+        Args:
+            path: the file.
+            data: its new content.
+            mode: permission bits where no old file gives them.
+            anew: as the engines do: nothing of the old file is kept, the mode is
+                exactly `mode`, and a link there is itself replaced.
+
         Raises:
             WrongKind: what is there is no regular file.
         """
         with self._parent(path) as (folder, name), _told("the file cannot be replaced", path):
             old = _look(folder, name)
-            if old is not None and old.kind != "file":
+            if old is not None and old.kind != "file" and not (anew and old.kind == "link"):
                 raise WrongKind(old.kind, "file", path=path)
             temporary = temporary_name(name)
-            self._create(folder, temporary, data, mode, path if old is not None else None)
+            self._create(folder, temporary, data, mode, path if old is not None and not anew else None)
             with self._removing_on_failure(folder, temporary):
                 self.ops.rename(temporary, folder.fd, name, folder.fd, replace=True)
             self._sync_folder(folder)
@@ -285,8 +292,13 @@ class Writer:
 
     # --- folders -----------------------------------------------------------
 
-    def create_folder(self, path: str, *, mode: int = 0o700) -> None:
+    def create_folder(self, path: str, *, mode: int = 0o700, masked: bool = False) -> None:
         """Make a folder with exactly these permission bits and the owner of the folder it lies in.
+
+        Args:
+            path: where nothing may be yet.
+            mode: the permission bits.
+            masked: let the umask take bits from `mode`, as the engines do.
 
         Raises:
             AlreadyExists: something is there.
@@ -296,7 +308,7 @@ class Writer:
             try:
                 with folder.folder(name) as made:
                     self._own(made.fd, os.fstat(folder.fd))
-                    if stat_module.S_IMODE(os.fstat(made.fd).st_mode) != mode:
+                    if not masked and stat_module.S_IMODE(os.fstat(made.fd).st_mode) != mode:
                         self.ops.fchmod(made.fd, mode)
             except BaseException:
                 # Best effort: the first failure is the one to tell.
@@ -305,15 +317,15 @@ class Writer:
                 raise
             self._sync_folder(folder)
 
-    def create_folders(self, path: str, *, mode: int = 0o700) -> tuple[str, ...]:
-        """Make a folder and those missing above it; the made ones, topmost first.
+    def create_folders(self, path: str, *, mode: int = 0o700, masked: bool = False) -> tuple[str, ...]:
+        """Make a folder and those missing above it, each as `create_folder`; the made ones, topmost first.
 
         Raises:
             WrongKind: something on the way is no folder.
         """
         missing = missing_folders(self.root, path)
         for folder in missing:
-            self.create_folder(folder, mode=mode)
+            self.create_folder(folder, mode=mode, masked=masked)
         return missing
 
     def remove_folder(self, path: str) -> None:
