@@ -99,7 +99,7 @@ class Changes:
             case "apply":
                 return f"done: {action}; z undoes it"
             case "undo":
-                return f"undone: {action}"
+                return f"done: {action}"
             case "purge":
                 return f"{words.size(message.receipt.bytes_freed)} freed"
             case _:

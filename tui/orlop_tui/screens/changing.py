@@ -22,6 +22,9 @@ from orlop_tui.screens.stores import OpenStore
 from orlop_tui.widgets.keyline import KeyHint
 from orlop_tui.widgets.lines import BLANK, Line, Role, Spans, labelled, line, span
 
+_MOST_NAMES = 6
+"""Names of an image that the tag dialog shows."""
+
 _LOCKED = "writing is locked: ! unlocks it"
 
 
@@ -189,8 +192,8 @@ class PlanDialog(Change):
 class TagDialog(Dialog[str]):
     """One name for an image, judged while it is typed; Enter asks for the plan and changes nothing."""
 
-    title_text = "Tag"
     leaves = "back"
+    leave_keys = "Esc"
 
     def __init__(self, store: OpenStore, row: Row) -> None:
         super().__init__()
@@ -204,14 +207,15 @@ class TagDialog(Dialog[str]):
     def hints(self) -> Iterable[KeyHint]:
         return [KeyHint("Enter", "show the plan", "go")]
 
-    def draw(self, *, keep: bool = False) -> None:
-        self.leaves = "back"
-        super().draw(keep=keep)
-
     def body(self, width: int) -> Sequence[Line]:
         lines = list(labelled("Image", self.row.key.id, width))
-        own = [name for name, row in self._names.items() if row.key.id == self.row.key.id]
-        lines += labelled("Names", ", ".join(own) or words.NO_NAME, width)
+        own = [name for name, row in self._names.items() if row.key.id == self.row.key.id and "@" not in name]
+        label = "Tags"
+        for name in own[:_MOST_NAMES] or [words.NO_NAME]:
+            lines += labelled(label, name, width)
+            label = ""
+        if len(own) > _MOST_NAMES:
+            lines += labelled("", f"and {len(own) - _MOST_NAMES} more", width, role=Role.FAINT)
         lines += labelled("New name", "repository[:tag]; without a tag it is latest", width, role=Role.FAINT)
         return lines
 

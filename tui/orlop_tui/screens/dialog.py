@@ -43,7 +43,8 @@ class Dialog(ModalScreen[Result | None]):
 
     title_text = ""
     leaves = "close"
-    """What Enter and Esc do, in a word or two."""
+    """What the keys that leave do, in a word or two."""
+    leave_keys = "Enter/Esc"
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,7 +103,7 @@ class Dialog(ModalScreen[Result | None]):
         self.query_one("#title", Bar).show(self.heading())
         self.query_one("#said", LinesView).show(self.body, keep=keep)
         self.query_one("#remark", Bar).show(self._remark)
-        leave = KeyHint("Enter/Esc", self.leaves, "leave")
+        leave = KeyHint(self.leave_keys, self.leaves, "leave")
         self.query_one(KeyLine).show([*self.hints(), leave])
         self.call_after_refresh(self._fit_body)
 
@@ -219,6 +220,7 @@ class Menu(Dialog[object]):
     """Entries to choose from, by their letter or with the cursor and Enter."""
 
     leaves = "back"
+    leave_keys = "Esc"
 
     def __init__(self, title: str, choices: Sequence[Choice]) -> None:
         super().__init__()
@@ -234,9 +236,8 @@ class Menu(Dialog[object]):
             for choice in self._choices
         ]
 
-    def draw(self, *, keep: bool = False) -> None:
-        super().draw(keep=keep)
-        self.query_one(KeyLine).show([KeyHint("Enter", "choose", "choose"), KeyHint("Esc", self.leaves, "leave")])
+    def hints(self) -> Iterable[KeyHint]:
+        return [KeyHint("Enter", "choose", "choose")]
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "choose", show=False)]
 
@@ -265,6 +266,7 @@ class Ask(Dialog[str]):
     """One line to be typed; Enter gives it, Esc takes it back."""
 
     leaves = "back"
+    leave_keys = "Esc"
 
     def __init__(self, title: str, placeholder: str, lines: Sequence[Line] = (), *, word: str = "") -> None:
         super().__init__()
@@ -277,9 +279,8 @@ class Ask(Dialog[str]):
     def body(self, width: int) -> Sequence[Line]:
         return self._lines
 
-    def draw(self, *, keep: bool = False) -> None:
-        super().draw(keep=keep)
-        self.query_one(KeyLine).show([KeyHint("Enter", "go", "go"), KeyHint("Esc", self.leaves, "leave")])
+    def hints(self) -> Iterable[KeyHint]:
+        return [KeyHint("Enter", "go", "go")]
 
     def begin(self) -> None:
         self.ask(self._placeholder)

@@ -36,9 +36,11 @@ class Counts:
 
 def counts(rows: tuple[Row, ...]) -> Counts:
     """Each image once, by the worst of its rows."""
-    damaged = {row.key.id for row in rows if row.condition is Condition.DAMAGED}
-    incomplete = {row.key.id for row in rows if row.condition is Condition.INCOMPLETE} - damaged
-    listed = {row.key.id for row in rows if row.trust is Trust.LISTED} - damaged - incomplete
+    sound, listed_only = Condition.SOUND, Trust.LISTED
+    odd = [row for row in rows if row.condition is not sound or row.trust is listed_only]
+    damaged = {row.key.id for row in odd if row.condition is Condition.DAMAGED}
+    incomplete = {row.key.id for row in odd if row.condition is Condition.INCOMPLETE} - damaged
+    listed = {row.key.id for row in odd if row.trust is Trust.LISTED} - damaged - incomplete
     return Counts(len(damaged), len(incomplete), len(listed))
 
 

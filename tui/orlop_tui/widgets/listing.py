@@ -42,6 +42,9 @@ class Sort(NamedTuple):
 BIGGEST_FIRST = frozenset({Column.SIZE, Column.OWN})
 """Columns that one sorts to see the largest first."""
 
+_NEAR = 16
+"""Rows to each side in which a key is looked for before an index of all rows is made."""
+
 _WORST_FIRST = ("BAD", "partial", "busy", "unver.", "odd name", "untagged", "ok", "verified")
 
 _VALUES: Mapping[Column, Callable[[Row], Any]] = {
@@ -90,6 +93,8 @@ class Listing:
         self._chosen: Key | None = self.cursor
         self._hay = Haystack(self.rows)
         self._positions: dict[Key, int] | None = None
+        self._last = 0
+        """Where the last key asked for was."""
         self._orders: dict[Sort, list[int]] = {}
 
     # --- what is where
@@ -119,8 +124,19 @@ class Listing:
     def position_of(self, key: Key) -> int | None:
         """Where a key is shown; None where it is not."""
         if self._positions is None:
+            if (near := self._near(key)) is not None:
+                return near
             self._positions = {row.key: i for i, row in enumerate(self.shown)}
+        self._last = self._positions.get(key, self._last)
         return self._positions.get(key)
+
+    def _near(self, key: Key) -> int | None:
+        """Where a key is when it has hardly moved: an index of every row costs more than the whole redraw."""
+        for place in range(max(0, self._last - _NEAR), min(len(self.shown), self._last + _NEAR + 1)):
+            if self.shown[place].key == key:
+                self._last = place
+                return place
+        return None
 
     def is_marked(self, key: Key) -> bool:
         return key in self._marks
