@@ -27,7 +27,7 @@ from orlop.store import Store
 if TYPE_CHECKING:
     from tests.engines.conftest import Engine, Made
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
 Figure = Callable[[str], None]
 Command = Callable[..., subprocess.CompletedProcess[str]]

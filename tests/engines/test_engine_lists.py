@@ -20,7 +20,7 @@ from orlop.times import parse
 if TYPE_CHECKING:
     from tests.engines.conftest import Engine, Image, Made
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
 Figure = Callable[[str], None]
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -15,7 +15,7 @@ from orlop.plan import Plan, Remove
 if TYPE_CHECKING:
     from tests.engines.conftest import Engine, Made
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -8,7 +8,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.engines.conftest import Engine, Made
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
 
 def test_the_engine_serves_a_copy_of_its_store_byte_for_byte(
