@@ -1,8 +1,13 @@
 """Which class stands for which recorded component; ``-<commit>`` behind a component's name is its variant."""
 
+from tests.vectors import metadata
 from tests.vectors.adapter import Component
+from tests.vectors.images_v1 import IMAGE_V1
 
-TABLE: dict[str, Component] = {}
+TABLE: dict[str, Component] = {
+    "imagev1": IMAGE_V1,
+    "metastore": metadata.METASTORE,
+}
 
 
 def component(name: str) -> Component | None:
