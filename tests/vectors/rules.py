@@ -9,9 +9,8 @@ import posixpath
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.vectors.adapter import Step
-
 from orlop.errors import OrlopError, WrongKind
+from tests.vectors.adapter import Step
 
 OLD_WRITERS = frozenset({"moby-1.11.2-rc1", "moby-01ba0a935b"})
 """Releases that write ``<target>.tmp`` and rename it, with whatever mode that file has."""

@@ -2,10 +2,13 @@
 
 from tests.vectors import metadata
 from tests.vectors.adapter import Component
+from tests.vectors.images import IMAGE_BACKEND
 from tests.vectors.images_v1 import IMAGE_V1
 
 TABLE: dict[str, Component] = {
+    "imagefs": IMAGE_BACKEND,
     "imagev1": IMAGE_V1,
+    "metadata_services": metadata.METADATA_SERVICES,
     "metastore": metadata.METASTORE,
 }
 

@@ -5,12 +5,11 @@ entry the engine uploads or downloads more than needed. The engine's own removal
 leaves the reverse record behind; Orlop takes it along when nothing else needs it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from orlop import jsonrules
 from orlop.digest import Digest
 from orlop.docker import distribution
-from orlop.docker.model import Model, V2Entry, V2List
+from orlop.docker.model import Model, V2List
 from orlop.docker.release import quarantine
 from orlop.errors import NotFound
 from orlop.fs import Root, changed_meanwhile
@@ -83,10 +82,10 @@ def _reverse_only(model: Model, triple: Triple) -> str:
 
 def _list_step(root: Root, found: V2List, taken: Iterable[int]) -> Step:
     gone = set(taken)
-    kept = [entry for i, entry in enumerate(found.entries) if i not in gone]
-    if not kept:
+    left = distribution.spelled(entry for i, entry in enumerate(found.entries) if i not in gone)
+    if left is None:
         return quarantine(root, found.path)
-    return Replace(path=found.path, old=_digest_of(root, found), new=_spelled(kept), mode=0o644)
+    return Replace(path=found.path, old=_digest_of(root, found), new=left, mode=0o644)
 
 
 def _digest_of(root: Root, found: V2List) -> Digest:
@@ -134,15 +133,3 @@ def _unneeded_reverses(model: Model, gone: dict[str, set[int]]) -> set[str]:
         if index not in gone.get(diff_id, ())
     }
     return candidates - left
-
-
-def _spelled(entries: Sequence[V2Entry]) -> bytes:
-    """A list as Go's Marshal writes it: members in the struct's order, ``HMAC`` only where it was."""
-    return jsonrules.dumps([_fields(entry) for entry in entries])
-
-
-def _fields(entry: V2Entry) -> jsonrules.Fields:
-    members = jsonrules.Fields({"Digest": entry.digest, "SourceRepository": entry.source})
-    if entry.hmac is not None:
-        members["HMAC"] = entry.hmac
-    return members
