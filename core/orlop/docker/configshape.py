@@ -49,18 +49,26 @@ _HISTORY = Struct(
 
 _ROOTFS = Struct("image.RootFS", {"type": _TEXT, "diff_ids": List(Text("layer.DiffID"))})
 
-_OWN: dict[str, Shape] = {
+_V1: dict[str, Shape] = {
     **dict.fromkeys(("id", "comment", "container", "docker_version", "author", "architecture", "variant"), _TEXT),
-    **dict.fromkeys(("os", "os.version"), _TEXT),
-    "parent": Text("image.ID"),
+    **dict.fromkeys(("os", "parent"), _TEXT),
     "created": Time(),
     "container_config": _CONFIG,
     "config": _CONFIG,
     "Size": Integer(),
+}
+
+_OWN: dict[str, Shape] = {
+    **_V1,
+    "os.version": _TEXT,
+    "parent": Text("image.ID"),
     "rootfs": _ROOTFS,
     "history": List(_HISTORY),
     "os.features": List(_TEXT),
 }
+
+V1_IMAGE = Struct("image.V1Image", _V1)
+"""As `IMAGE`, for the configs of images as they were before 1.10 and as v1 registries have them."""
 
 IMAGE = Struct("image.Image", _OWN)
 """``IMAGE.conform(document)`` refuses what dockerd refuses, in its words."""
