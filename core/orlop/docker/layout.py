@@ -64,9 +64,14 @@ def metadata(driver: str, image: str) -> str:
     return f"{metadata_folders(driver)}/{image[7:]}"
 
 
+def layerdb(driver: str) -> str:
+    """The folder of everything that is recorded about layers."""
+    return f"{IMAGE}/{driver}/layerdb"
+
+
 def layers(driver: str) -> str:
     """The folder of all layer records."""
-    return f"{IMAGE}/{driver}/layerdb/sha256"
+    return f"{layerdb(driver)}/sha256"
 
 
 def layer(driver: str, chain_id: str) -> str:
@@ -74,14 +79,19 @@ def layer(driver: str, chain_id: str) -> str:
     return f"{layers(driver)}/{chain_id[7:]}"
 
 
+def layer_going(driver: str, chain_id: str, token: str) -> str:
+    """A record that is being removed: engines from 20.10 sweep such names when they stop, older ones ignore them."""
+    return f"{layer(driver, chain_id)}-{token}-removing"
+
+
 def mounts(driver: str) -> str:
     """The folder of all containers' mount records."""
-    return f"{IMAGE}/{driver}/layerdb/mounts"
+    return f"{layerdb(driver)}/mounts"
 
 
 def transactions(driver: str) -> str:
     """The folder in which layer records are put together."""
-    return f"{IMAGE}/{driver}/layerdb/tmp"
+    return f"{layerdb(driver)}/tmp"
 
 
 def v2_lists(driver: str) -> str:

@@ -9,6 +9,7 @@ record that lost its ``parent`` would otherwise let go of layers still needed.
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
+from orlop.change import Drop
 from orlop.docker import layout
 from orlop.docker.model import ConfigState, Layer, Model
 from orlop.errors import NotFound, OrlopError
@@ -164,50 +165,77 @@ class Removal:
         moved: set[str] = set()
         for chain_id in chain_ids:
             layer = self._model.layers[chain_id]
-            data = self._data(layer, shared, moved)
-            if data is not None and self._model.driver == "overlay2":
-                self._add_link(layer)
+            parts = self._parts(layer, shared, moved)
+            if parts.link is not None:
+                self.add(parts.link)
             self.add(layout.layer(self._model.driver, chain_id))
-            if data is not None:
-                self.add(data)
+            if parts.data is not None:
+                self.add(parts.data)
             size = "its size is not known" if layer.size is None else f"{layer.size} bytes"
             self.reasons.append(Reason(verb="layer", subject=chain_id, because=f"{size}; nothing else needs it"))
 
-    def _data(self, layer: Layer, shared: Mapping[str, str], moved: set[str]) -> str | None:
-        """The driver's folder of a layer, where it can go with it."""
+    def _parts(self, layer: Layer, shared: Mapping[str, str], moved: set[str]) -> "Parts":
+        """What goes of a layer besides its record."""
         if layer.cache_id is None or layer.data_path is None:
             self._note(layer, "the driver's folder stays: the record does not name it")
-            return None
+            return Parts()
         if layer.cache_id in shared:
             self._note(layer, f"{layer.data_path} stays: {shared[layer.cache_id]} uses it too")
-            return None
+            return Parts()
         if layer.cache_id in moved:
-            return None
+            return Parts()
         moved.add(layer.cache_id)
-        found = _stat(self._root, layer.data_path)
-        if found is None:
-            self._note(layer, f"{layer.data_path} is not there")
-            return None
-        if found.kind != "folder" or layer.data_path == layout.link("").rstrip("/"):
-            self._note(layer, f"{layer.data_path} stays: it is no layer's folder")
-            return None
-        return layer.data_path
-
-    def _add_link(self, layer: Layer) -> None:
-        """overlay2: the short link that ``lower`` files name, if it is this layer's."""
-        assert layer.cache_id is not None
-        try:
-            name = self._root.read(layout.link_file(layer.cache_id), 4096).decode("ascii").strip()
-            target = self._root.link_target(layout.link(name)) if name else ""
-        except (OrlopError, UnicodeDecodeError):
-            target = ""
-        if target == f"../{layer.cache_id}/diff":
-            self.add(layout.link(name))
-        else:
-            self._note(layer, "its short link below overlay2/l is not known and stays, if there is one")
+        parts = parts_of(self._root, self._model.driver, layer.cache_id)
+        for remark in parts.remarks:
+            self._note(layer, remark)
+        return parts
 
     def _note(self, layer: Layer, because: str) -> None:
         self.reasons.append(Reason(verb="note", subject=f"layer {layer.chain_id}", because=because))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What belongs to a layer besides its record, as paths that are there."""
+
+    link: str | None = None
+    """overlay2: the short link that ``lower`` files name."""
+    data: str | None = None
+    """The driver's folder."""
+    remarks: tuple[str, ...] = ()
+    """What stays or is missing, each one clause."""
+
+    def drops(self) -> tuple[Drop, ...]:
+        """The changes that take them away for good, the link before the folder that it leads to, as overlay2 does."""
+        return tuple(Drop(path=path, tree=True, missing_ok=True) for path in (self.link, self.data) if path is not None)
+
+
+def parts_of(root: Root, driver: str, cache_id: str) -> Parts:
+    """Find what belongs to a layer, or to one that is half made, by its cache id."""
+    data = layout.layer_data(driver, cache_id)
+    if data is None:
+        return Parts()
+    found = _stat(root, data)
+    if found is None:
+        return Parts(remarks=(f"{data} is not there",))
+    if found.kind != "folder" or data == layout.link("").rstrip("/"):
+        return Parts(remarks=(f"{data} stays: it is no layer's folder",))
+    if driver != "overlay2":
+        return Parts(data=data)
+    link = _link_to(root, cache_id)
+    if link is None:
+        return Parts(data=data, remarks=("its short link below overlay2/l is not known and stays, if there is one",))
+    return Parts(link=link, data=data)
+
+
+def _link_to(root: Root, cache_id: str) -> str | None:
+    """overlay2: the short link that a layer's folder names, if it leads back there."""
+    try:
+        name = root.read(layout.link_file(cache_id), 4096).decode("ascii").strip()
+        target = root.link_target(layout.link(name)) if name else ""
+    except (OrlopError, UnicodeDecodeError):
+        return None
+    return layout.link(name) if target == f"../{cache_id}/diff" else None
 
 
 def quarantine(root: Root, path: str) -> Quarantine:

@@ -1,20 +1,149 @@
-"""tar-split.json.gz: what a layer's archive held.
+"""tar-split.json.gz: the recipe that rebuilds a layer's exact archive from the layer's files.
 
-Format: github.com/vbatts/tar-split, tar/storage (entry.go): gzip of JSON lines; an
-entry of type 1 is a file with its ``size``, one of type 2 raw bytes of the archive.
+Format: github.com/vbatts/tar-split, tar/asm (disassemble.go, assemble.go) and
+tar/storage (entry.go, packer.go), v0.11 as in Docker Engine 20.10: gzip without name
+and time, of JSON lines. One of type 2 holds raw bytes of the archive (padding,
+headers, end blocks); one of type 1 stands for a file's content, with its name, its
+``size`` where it is not 0, and the CRC-64 of the content. Positions count from 0.
 """
 
+import base64
+import binascii
 import json
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
+from dataclasses import dataclass
+from typing import BinaryIO, TypeAlias
+
+from fastcrc import crc64
 
 from orlop.errors import Malformed
+from orlop.jsonrules import Fields, dumps
 
 _BLOCK = 256 * 1024
 LIMIT = 4 * 1024 * 1024 * 1024
 """Unpacked bytes that are read at most: far above any real recipe, and an end to a gzip bomb."""
 _LINE_LIMIT = 64 * 1024 * 1024
+
+_GZIP_HEADER = bytes.fromhex("1f8b08000000000000ff")  # no name, no time, unknown system: as Go's writer begins
+_FILE, _SEGMENT = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Raw bytes of the archive."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The place of a file's content in the archive."""
+
+    name: str
+    """As the archive spells it; bytes that are not UTF-8 as surrogate escapes."""
+    size: int
+    checksum: bytes | None
+    """Eight bytes of `checksum`; None where the member has no content."""
+
+
+Entry: TypeAlias = Segment | Content
+
+
+def checksum(data: bytes, before: int = 0) -> int:
+    """CRC-64 of some bytes, as Go's ``crc64.Checksum(data, crc64.MakeTable(crc64.ISO))``.
+
+    Args:
+        data: the bytes.
+        before: the checksum of the bytes that come before these.
+    """
+    return int(crc64.go_iso(data, before))
+
+
+# --- writing -----------------------------------------------------------------
+
+
+class Recipe:
+    """A recipe that is being written; `close` gives the content of the file."""
+
+    def __init__(self) -> None:
+        self._deflate = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
+        self._parts: list[bytes] = [_GZIP_HEADER]
+        self._crc = 0
+        self._length = 0
+        self._position = 0
+
+    def add(self, entry: Entry) -> None:
+        """Add the next line."""
+        if isinstance(entry, Segment):
+            payload = base64.b64encode(entry.payload).decode()
+            self._write(f'{{"type":{_SEGMENT},"payload":"{payload}","position":{self._position}}}\n'.encode())
+        else:
+            self._write(dumps(_content_line(entry, self._position)) + b"\n")
+        self._position += 1
+
+    def close(self) -> bytes:
+        """The whole file; nothing can be added any more."""
+        self._parts.append(self._deflate.flush())
+        self._parts.append(self._crc.to_bytes(4, "little") + (self._length & 0xFFFFFFFF).to_bytes(4, "little"))
+        return b"".join(self._parts)
+
+    def _write(self, line: bytes) -> None:
+        self._crc = zlib.crc32(line, self._crc)
+        self._length += len(line)
+        self._parts.append(self._deflate.compress(line))
+
+
+def _content_line(content: Content, position: int) -> Fields:
+    line = Fields({"type": _FILE})
+    raw = content.name.encode("utf-8", "surrogateescape")
+    try:
+        if raw:
+            line["name"] = raw.decode()
+    except UnicodeDecodeError:
+        line["name_raw"] = base64.b64encode(raw).decode()
+    if content.size:
+        line["size"] = content.size
+    line["payload"] = None if content.checksum is None else base64.b64encode(content.checksum).decode()
+    line["position"] = position
+    return line
+
+
+# --- reading -----------------------------------------------------------------
+
+
+def entries(stream: BinaryIO) -> Iterator[Entry]:
+    """Read a recipe, line by line.
+
+    Raises:
+        Malformed: no gzip, cut, or a line that is no entry.
+    """
+    for line in _lines(stream):
+        try:
+            entry = json.loads(line)
+            payload = entry.get("payload")
+            data = None if payload is None else base64.b64decode(payload, validate=True)
+            kind = entry.get("type")
+            size = int(entry.get("size") or 0)
+            name = _name(entry) if kind == _FILE else ""
+        except (ValueError, AttributeError, TypeError, RecursionError, binascii.Error) as error:
+            raise Malformed("a line is no tar-split entry") from error
+        if kind == _SEGMENT:
+            yield Segment(data or b"")
+        elif kind == _FILE and size >= 0:
+            yield Content(name, size, data)
+        else:
+            raise Malformed("a line is no tar-split entry")
+
+
+def _name(entry: dict[str, object]) -> str:
+    raw = entry.get("name_raw")
+    if isinstance(raw, str) and raw:
+        return base64.b64decode(raw, validate=True).decode("utf-8", "surrogateescape")
+    name = entry.get("name") or ""
+    if not isinstance(name, str):
+        raise TypeError("a name is no text")
+    return name
 
 
 def content_size(stream: BinaryIO) -> int:
@@ -27,7 +156,7 @@ def content_size(stream: BinaryIO) -> int:
     for line in _lines(stream):
         try:
             entry = json.loads(line)
-            if entry.get("type") == 1:
+            if entry.get("type") == _FILE:
                 total += int(entry.get("size") or 0)
         except (ValueError, AttributeError, TypeError, RecursionError) as error:
             raise Malformed("a line is no tar-split entry") from error
