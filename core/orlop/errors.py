@@ -156,8 +156,16 @@ class NoSpace(OrlopError):
 class StorageFailure(OrlopError):
     """Any other answer of the file system; `errno` is its number."""
 
-    def __init__(self, what: str, *, path: str | None = None, why: str = "", errno: int = 0) -> None:
-        super().__init__(what, path=path, why=why, do="look at the kernel's log: the disk may be failing")
+    def __init__(
+        self,
+        what: str,
+        *,
+        path: str | None = None,
+        why: str = "",
+        errno: int = 0,
+        do: str = "look at the kernel's log: the disk may be failing",
+    ) -> None:
+        super().__init__(what, path=path, why=why, do=do)
         self.errno = errno
 
 

@@ -35,6 +35,9 @@ from orlop.errors import (
 PARSE_LIMIT = 8 * 1024 * 1024
 """Bytes that are read into memory and parsed at most; larger files are only hashed."""
 
+_DEEPEST = 1024
+"""Levels of folders that are measured; a path that programs can use has not many more parts."""
+
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
@@ -107,6 +110,15 @@ def translate(error: OSError, what: str, path: str) -> OrlopError:
             return AlreadyExists(what, path=path, why="something is there already")
         case errno.ENAMETOOLONG:
             return NotFound(what, path=path, why="no name can be that long here")
+        case errno.EXDEV:
+            return StorageFailure(what, path=path, why="it lies on another file system or mount", errno=errno.EXDEV)
+        case errno.EBUSY:
+            return StorageFailure(
+                what, path=path, why="it is in use, or something is mounted there", errno=errno.EBUSY, do="unmount it"
+            )
+        case errno.EMFILE | errno.ENFILE:
+            why = os.strerror(error.errno)
+            return StorageFailure(what, path=path, why=why, errno=error.errno, do="raise the limit with `ulimit -n`")
         case _:
             why = os.strerror(error.errno) if error.errno else str(error)
             return StorageFailure(what, path=path, why=why, errno=error.errno or 0)
@@ -271,6 +283,9 @@ class Folder:
         """A descriptor of a regular file, and its size in bytes."""
         _single(name)
         try:
+            mode = os.stat(name, dir_fd=self._fd, follow_symlinks=False).st_mode
+            if not stat_module.S_ISREG(mode):  # looked at first: opening a device may already do something
+                raise WrongKind(kind_of(mode), "file", path=self._at(name))
             fd = os.open(name, _FILE_FLAGS, dir_fd=self._fd)
         except OSError as error:
             raise self._wrong(error, name, "file") from error
@@ -337,11 +352,18 @@ class Root:
         Raises:
             NotFound, WrongKind, NoPermission, StorageFailure, Escapes
         """
-        here = Folder(os.dup(self._top.fd), "")
+        here = self._fresh()
         for part in split(path):
             with here:
                 here = here.folder(part)
         return here
+
+    def _fresh(self) -> Folder:
+        """The root opened once more: a duplicated descriptor would share its place in the listing."""
+        try:
+            return Folder(os.open(".", _FOLDER_FLAGS, dir_fd=self._top.fd), "")
+        except OSError as error:
+            raise translate(error, "the root cannot be opened", self.path) from error
 
     def _parent(self, path: str) -> tuple[Folder, str]:
         parts = split(path)
@@ -429,16 +451,18 @@ class Root:
         return sum(sizes.values())
 
     def _walk(self, path: str) -> Iterator[Stat]:
-        pending = [path]
+        """Everything below a folder, on its own file system, `_DEEPEST` levels down."""
+        device = self.stat(path).device
+        pending = [(path, 0)]
         while pending:
-            here = pending.pop()
+            here, depth = pending.pop()
             try:
                 with self.folder(here) as folder:
                     for name in folder.names():
                         found = folder.stat(name)
                         yield found
-                        if found.kind == "folder":
-                            pending.append(join(here, name))
+                        if found.kind == "folder" and found.device == device and depth < _DEEPEST:
+                            pending.append((join(here, name), depth + 1))
             except (NotFound, NoPermission, WrongKind):
                 continue
 
