@@ -64,10 +64,12 @@ class Finding:
     names: tuple[str, ...] = ()
     """Their tags and digest references."""
     containers: tuple[str, ...] = ()
+    subject: str = ""
+    """What tells it from other findings of its rule at the same path, such as a name; else empty."""
     bytes: int | None = None
     """Bytes involved: lost, wrong or to be freed; None where that has no meaning."""
 
     @property
     def identity(self) -> tuple[str, str, str]:
         """What makes it the same finding in a later check."""
-        return (self.rule, self.path, self.detail)
+        return (self.rule, self.path, self.subject)

@@ -71,6 +71,7 @@ def _finding(
     size: int | None = None,
     containers: Sequence[str] = (),
     title: str = "",
+    subject: str = "",
 ) -> Finding:
     """A finding with everything that hangs on its images."""
     about = RULES[rule]
@@ -88,6 +89,7 @@ def _finding(
         images=tuple(images),
         names=tuple(names),
         containers=tuple(dict.fromkeys([*containers, *users])),
+        subject=subject,
         bytes=size,
     )
 
@@ -114,7 +116,7 @@ def _names(model: Model) -> Iterator[Finding]:
             says = "" if is_digest(entry.image) else "invalid checksum digest format"
             known = [entry.image] if image is not None else []
             detail = f"the name {entry.text} cannot be used: {entry.problem}"
-            yield _finding(model, "DK22", path, detail, images=known, names=[entry.text], says=says)
+            yield _finding(model, "DK22", path, detail, images=known, names=[entry.text], says=says, subject=entry.text)
         if is_digest(entry.image) and (image is None or image.config is ConfigState.MISSING):
             yield _finding(
                 model,
@@ -124,6 +126,7 @@ def _names(model: Model) -> Iterator[Finding]:
                 images=[entry.image],
                 names=[entry.text],
                 says=f"No such image: {entry.text}",
+                subject=entry.text,
             )
 
 
@@ -260,6 +263,7 @@ def _missing_layers(model: Model) -> Iterator[Finding]:
                 f"image {image.id} needs {_counted(len(gone), 'layer')} without a record, the lowest {gone[0]}",
                 images=[image.id],
                 says=f"layer does not exist, not restoring image {image.id}",
+                subject=image.id,
             )
 
 
@@ -394,7 +398,16 @@ def _untagged(model: Model) -> Iterator[Finding]:
         for repository, tags in _tags_by_repository(model, names):
             if len(tags) > 1:
                 detail = f"{len(tags)} tags of {repository} lead to the same image: {', '.join(tags)}"
-                yield _finding(model, "DK20", path, detail, images=[image.id], names=tags, title="duplicate-tags")
+                yield _finding(
+                    model,
+                    "DK20",
+                    path,
+                    detail,
+                    images=[image.id],
+                    names=tags,
+                    title="duplicate-tags",
+                    subject=repository,
+                )
 
 
 def _tags_by_repository(model: Model, names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
