@@ -22,11 +22,7 @@ def test_a_sound_store_gives_no_complaint(small: Any, walk: Any) -> None:
     assert len(seen.plans) > 8
 
 
-def test_a_wrong_thing_is_told_and_not_followed(
-    small: Any, walk: Any, place: Any, put: Put, request: pytest.FixtureRequest
-) -> None:
-    if request.node.callspec.id.startswith("engine lock-a folder"):
-        request.applymarker(pytest.mark.xfail(reason="a folder passes for a free lock", strict=True))
+def test_a_wrong_thing_is_told_and_not_followed(small: Any, walk: Any, place: Any, put: Put) -> None:
     put(small, place.path(small))
     seen = walk(small.path)
     if place.told:

@@ -257,23 +257,40 @@ def masked_command(text: str) -> str:
     return masked("", _ASSIGNMENT.sub(lambda found: f"{found[1]}={masked(found[1], found[2])}", text))
 
 
-def masked_config(value: object, *, member: str = "") -> object:
-    """A config, or a part of it, with every value masked that looks secret.
+def masked_config(value: object, *, member: str = "", reveal: bool = False, depth: int = 0) -> object:
+    """A config, or a part of it, as it may be shown: every value masked that looks secret.
 
     ``Env`` entries and ``Labels`` by their names; in every other text the values
-    of assignments such as those of ``ENV`` and ``ARG`` lines.
+    of assignments such as those of ``ENV`` and ``ARG`` lines. What lies deeper than
+    any real config, where an engine still reads, is an ellipsis.
+
+    Args:
+        value: the config.
+        member: the name that holds it.
+        reveal: mask nothing.
+        depth: how deep it lies.
     """
     if isinstance(value, str):
+        if reveal:
+            return value
         return masked_env(value) if member == "env" else masked_command(value)
+    if depth > _DEEPEST and isinstance(value, Mapping | list | tuple):
+        return "…"
     if isinstance(value, Mapping):
-        labels = member == "labels"
+        labels = member == "labels" and not reveal
         return {
-            key: masked(key, item) if labels and isinstance(item, str) else masked_config(item, member=key.lower())
+            key: masked(key, item)
+            if labels and isinstance(item, str)
+            else masked_config(item, member=key.lower(), reveal=reveal, depth=depth + 1)
             for key, item in value.items()
         }
     if isinstance(value, list | tuple):
-        return [masked_config(item, member=member) for item in value]
+        return [masked_config(item, member=member, reveal=reveal, depth=depth + 1) for item in value]
     return value
+
+
+_DEEPEST = 64
+"""Levels of a config that are shown."""
 
 
 # --- tables -------------------------------------------------------------------------

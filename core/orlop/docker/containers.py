@@ -7,6 +7,19 @@ from orlop import jsonrules
 from orlop.docker.model import Container
 from orlop.errors import NotFound, OrlopError
 from orlop.fs import Folder, join
+from orlop.jsonrules.shapes import Boolean, Struct, Text
+
+_TEXT = Text()
+_CONTAINER = Struct(
+    "container.Container",
+    {
+        "State": Struct("container.State", {"Running": Boolean()}),
+        "Name": _TEXT,
+        "Image": Text("image.ID"),
+        "Config": Struct("container.Config", {"Image": _TEXT}),
+    },
+)
+"""The members that are read here; one of another type makes the engine skip the container."""
 
 
 def container(folder: Folder, name: str, kind: str) -> Container:
@@ -21,6 +34,7 @@ def container(folder: Folder, name: str, kind: str) -> Container:
     try:
         with folder.folder(name) as here:
             value = jsonrules.loads(here.read("config.v2.json"))
+        _CONTAINER.conform(value)
         state = jsonrules.mapping(value, "State") or {}
         running = jsonrules.member(state, "Running")
         return Container(

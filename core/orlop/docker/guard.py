@@ -72,6 +72,8 @@ def _check_local(root: Root, stated: bool) -> None:
 def _lock(root: Root, stack: ExitStack, stated: bool) -> str:
     """Take the engine's lock where there is one; gives the words for what holds the store."""
     try:
+        if root.stat(layout.LOCK).kind == "folder":  # its lock would hold nobody
+            raise NotFound("there is no file to lock", path=layout.LOCK, why="a folder is in its place")
         stack.enter_context(locks.hold(root, layout.LOCK))
     except Locked as error:
         raise Locked(

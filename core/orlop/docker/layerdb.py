@@ -13,7 +13,6 @@ from orlop.docker.model import Layer, Mount
 from orlop.errors import NotFound, OrlopError
 from orlop.fs import Folder
 
-_CACHE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}", re.ASCII)
 _MOUNT_ID = re.compile(r"[0-9a-f]{64}(-init)?", re.ASCII)
 _SIZE = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
 _SMALL = 4096
@@ -154,9 +153,9 @@ def _size(value: str | None, problems: dict[str, str], words: list[str], chain_i
 
 
 def _cache_id(value: str | None, problems: dict[str, str], words: list[str], chain_id: str) -> str | None:
-    if value is None or _CACHE_ID.fullmatch(value) is not None:
+    if value is None or is_hex(value):
         return value
-    problems["cache-id"] = "empty" if not value else "not the name of a folder"
+    problems["cache-id"] = "empty" if not value else "not 64 lower-case hex digits"
     words.append(_failed("cache-id", chain_id, "invalid cache id value"))
     return None
 

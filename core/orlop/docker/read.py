@@ -373,6 +373,9 @@ def _broken(layers: Mapping[str, Layer]) -> dict[str, str]:
 
 def _engine(root: Root) -> tuple[EngineState, str]:
     try:
+        kind = root.stat(layout.LOCK).kind
+        if kind != "file":
+            return EngineState.UNKNOWN, f"a {kind} is in the place of {layout.LOCK}, whose lock could tell"
         is_held, holder = locks.held(root, layout.LOCK)
     except NotFound:
         return EngineState.UNKNOWN, f"there is no {layout.LOCK} whose lock could tell"

@@ -61,7 +61,7 @@ def detail(found: Detail, *, reveal: bool) -> Object:
     """The members that ``show`` adds to the object of an image; secrets masked unless `reveal`."""
     return {
         "config_path": found.config_path,
-        "config": dict(found.config) if reveal else format.masked_config(found.config),
+        "config": format.masked_config(found.config, reveal=reveal),
         "problems": list(found.problems),
         "parent": found.parent,
         "parent_known": found.parent_known,

@@ -126,7 +126,7 @@ def _print_detail(output: Output, found: Detail, rows: Sequence[Row], *, reveal:
     if found.problems:
         output.line("\nProblems")
         output.lines(f"  - {visible(problem)}" for problem in found.problems)
-    config = found.config if reveal else format.masked_config(found.config)
+    config = format.masked_config(found.config, reveal=reveal)
     lines = config_lines(config)
     if lines:
         output.line("\nConfig, as the engine reads it")
