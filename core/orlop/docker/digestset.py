@@ -33,18 +33,6 @@ def parse_digest(text: str) -> tuple[str, str]:
     return algorithm, digits
 
 
-class DigestNotFound(NotFound):
-    """No digest of the set begins like this."""
-
-    engine = "digest not found"
-
-
-class AmbiguousDigest(Ambiguous):
-    """Several digests of the set begin like this; `candidates` has them."""
-
-    engine = "ambiguous digest string"
-
-
 class DigestSet:
     """Digests that are found by a full text, by the hex alone, or by the start of either."""
 
@@ -73,21 +61,24 @@ class DigestSet:
         Any other text is the start of the hex, the empty one too; case counts.
 
         Raises:
-            DigestNotFound: none begins like this.
-            AmbiguousDigest: several do.
+            NotFound: none begins like this.
+            Ambiguous: several do; `candidates` has the first nine.
         """
         algorithm, colon, start = term.partition(":") if _SHAPE.fullmatch(term) else ("", "", term)
         if colon and algorithm != "sha256":
-            raise DigestNotFound(f"no digest begins with {term!r}")
+            raise _none(term)
         index = bisect_left(self._sorted, start)
-        # `lookup` needs two; the rest is for the words of the error.
         found = []
         for hexes in self._sorted[index : index + 9]:
             if not hexes.startswith(start):
                 break
             found.append(Digest.from_hex(hexes))
         if not found:
-            raise DigestNotFound(f"no digest begins with {term!r}")
+            raise _none(term)
         if len(found) > 1:
-            raise AmbiguousDigest(term, found)
+            raise Ambiguous(term, found, engine="ambiguous digest string")
         return found[0]
+
+
+def _none(term: str) -> NotFound:
+    return NotFound(f"no digest begins with {term!r}", engine="digest not found")
