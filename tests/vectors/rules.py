@@ -5,12 +5,14 @@ writes in the one form that is safe. A rule sees both answers and both folders
 (`adapter.Step`) and says whether it covers what differs.
 """
 
+import json
 import posixpath
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orlop.errors import OrlopError, WrongKind
-from tests.vectors.adapter import Step
+from orlop.errors import Malformed, OrlopError, WrongKind
+from tests.vectors.adapter import NOT_OUR_WORDS, OWN_KINDS, Step
 
 OLD_WRITERS = frozenset({"moby-1.11.2-rc1", "moby-01ba0a935b"})
 """Releases that write ``<target>.tmp`` and rename it, with whatever mode that file has."""
@@ -108,12 +110,69 @@ def _exclusive(step: Step) -> bool:
     """A reference store whose file somebody else changed after it was opened."""
     if step.record["component"].partition("-")[0] not in _REFERENCES:
         return False
+    if step.same and all(_temporary(path) for path in step.differing):
+        return False
     for record in reversed(step.earlier):
         if record["op"] == "reopen":
             return False
         if record["op"].startswith("fs_") and record["op"] != "fs_read":
             return True
     return False
+
+
+# --- the image components, whose behaviour is that of the later release ------
+
+FIRST = "moby-01ba0a935b"
+"""The commit that had the image store first."""
+
+
+def _later_words(step: Step) -> bool:
+    result = step.record["result"]
+    if step.variant != FIRST or result["ok"] or step.differing - step.tainted:
+        return False
+    return result["kind"] not in NOT_OUR_WORDS and isinstance(step.answer.error, OWN_KINDS[result["kind"]])
+
+
+_WHOLE_ID = re.compile(r"sha256:[0-9a-fA-F]{64}")
+
+
+def _later_digests(step: Step) -> bool:
+    result = step.record["result"]
+    if step.variant != FIRST or not result["ok"] or step.differing - step.tainted:
+        return False
+    if step.record["op"] == "walk" and isinstance(step.answer.value, list):
+        return [image for image in result["value"] if _WHOLE_ID.fullmatch(image)] == step.answer.value
+    return step.record["op"] == "parse_digest" and isinstance(step.answer.error, Malformed)
+
+
+def _later_members(step: Step) -> bool:
+    result, ours = step.record["result"], step.answer.value
+    if step.variant != FIRST or step.record["op"] not in ("image_marshal", "v1_make_v1_config"):
+        return False
+    if not isinstance(ours, bytes) or "utf8" not in (result.get("value") or ()):
+        return False
+    both: list[dict[str, object]] = [json.loads(text) for text in (ours, result["value"]["utf8"])]
+    for members in both:
+        for name in ("os.version", "os.features"):
+            members.pop(name, None)
+    return both[0] == both[1]
+
+
+def _forgotten(step: Step) -> bool:
+    """An image was deleted or got another parent since the store was opened, and only its traces differ."""
+    result, ours, op = step.record["result"], step.answer, step.record["op"]
+    if step.variant != FIRST or step.differing - step.tainted:
+        return False
+    since: set[str] = set()
+    for record in step.earlier:
+        since = set() if record["op"] == "reopen" else since | {record["op"]}
+    if op == "search":
+        return "delete" in since and (result["ok"] or result["kind"] == "ambiguous")
+    if not since & {"delete", "set_parent"} or not result["ok"] or ours.error is not None:
+        return False
+    if op == "children" and isinstance(ours.value, list):
+        return set(ours.value) < set(result["value"])
+    return op == "heads" and isinstance(ours.value, dict) and result["value"].items() < ours.value.items()
 
 
 def _follows(step: Step) -> bool:
@@ -126,6 +185,31 @@ RULES = (
         name="hostile input refused",
         sentence="a key, id or name that leaves its place is refused, and the disk is not touched",
         covers=_hostile,
+    ),
+    Rule(
+        name="exclusive updates",
+        sentence="an update starts from what the file holds, under a lock, and has not happened where it is not saved",
+        covers=_exclusive,
+    ),
+    Rule(
+        name="words of the later release",
+        sentence="an error of the image components has the words of the later release",
+        covers=_later_words,
+    ),
+    Rule(
+        name="digests of the later release",
+        sentence="an id is 64 hex digits, and the algorithms are those of the later release",
+        covers=_later_digests,
+    ),
+    Rule(
+        name="members of the later release",
+        sentence="os.version and os.features are members of an image, as in the later release",
+        covers=_later_members,
+    ),
+    Rule(
+        name="what is gone is forgotten",
+        sentence="a deleted image is found no more, and a child is that of its present parent only",
+        covers=_forgotten,
     ),
     Rule(
         name="fixed temporary names",
@@ -151,11 +235,6 @@ RULES = (
         name="HMAC kept",
         sentence="the later releases' member HMAC is kept and written where it was",
         covers=_hmac,
-    ),
-    Rule(
-        name="exclusive updates",
-        sentence="an update starts from what the file holds, under a lock, and has not happened where it is not saved",
-        covers=_exclusive,
     ),
     Rule(
         name="follows from an earlier deviation",

@@ -1,15 +1,18 @@
 """Which class stands for which recorded component; ``-<commit>`` behind a component's name is its variant."""
 
-from tests.vectors import metadata
+from tests.vectors import metadata, names
 from tests.vectors.adapter import Component
-from tests.vectors.images import IMAGE_BACKEND
+from tests.vectors.images import IMAGE_BACKEND, IMAGE_STORE
 from tests.vectors.images_v1 import IMAGE_V1
 
 TABLE: dict[str, Component] = {
     "imagefs": IMAGE_BACKEND,
+    "imagestore": IMAGE_STORE,
     "imagev1": IMAGE_V1,
     "metadata_services": metadata.METADATA_SERVICES,
     "metastore": metadata.METASTORE,
+    "refstore": names.REFERENCE_STORE,
+    "tagstore": names.TAG_STORE,
 }
 
 
