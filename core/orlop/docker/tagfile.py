@@ -60,6 +60,15 @@ def read_tag_file(root: Root, driver: str) -> TagFile:
     )
 
 
+def check_tag_file(raw: bytes) -> None:
+    """Make sure that the engine could read a file's bytes.
+
+    Raises:
+        Malformed: it could not, and would not start; `engine` has its words.
+    """
+    _repositories(jsonrules.loads(raw, stream=True))
+
+
 def _listed_twice(first: Reference, second: Reference) -> Reference:
     """One name under two repositories: the entry that the engine looks up, with a word on the other."""
     found, other = (second, first) if first.problem and not second.problem else (first, second)
