@@ -315,11 +315,13 @@ class Seat:
     async def settle(self) -> None:
         """Wait until every message is handled and everything is laid out; much sooner than the pilot is sure of it."""
         quiet = 0
-        while quiet < 3:
-            await asyncio.sleep(0)
-            quiet = 0 if self._is_busy() else quiet + 1
+        async with asyncio.timeout(60):
+            while quiet < 3:
+                await asyncio.sleep(0.001)
+                quiet = 0 if self._is_busy() else quiet + 1
 
     def _is_busy(self) -> bool:
+        assert self.app._exception is None
         pumps = [self.app, *self.app.screen_stack]
         pumps += [widget for screen in self.app.screen_stack for widget in screen.walk_children()]
         screen = self.app.screen

@@ -29,7 +29,7 @@ from orlop_tui.screens.stores import OpenStore
 from orlop_tui.screens.wording import WIDE
 from orlop_tui.widgets.filtering import BadFilter, parse
 from orlop_tui.widgets.keyline import KeyHint, KeyLine
-from orlop_tui.widgets.lines import Bar, Line, LinesView, Role, Span, Spans, fit, fold, line, span
+from orlop_tui.widgets.lines import LOOKS, Bar, Line, LinesView, Role, Span, Spans, fit, fold, line, span
 from orlop_tui.widgets.listing import Column
 from orlop_tui.widgets.panes import Pane, Shown, ToFinding, ToImage, ToMapping, builder, place_of
 from orlop_tui.widgets.store_table import StoreTable, TableHead
@@ -53,6 +53,8 @@ _SORT_LETTERS = {
 
 class Browse(Screen[None]):
     """All open stores, one at a time."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = LOOKS
 
     HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [  # type: ignore[misc]
         (0, "-tiny"),

@@ -12,7 +12,7 @@ from textual.widgets import Input
 
 from orlop.plan import Intent, Plan
 from orlop_tui.widgets.keyline import KeyHint, KeyLine
-from orlop_tui.widgets.lines import Bar, Line, LinesView, Role, Spans, fold, span
+from orlop_tui.widgets.lines import LOOKS, Bar, Line, LinesView, Role, Spans, fold, span
 
 Result = TypeVar("Result")
 
@@ -35,6 +35,8 @@ class Dialog(ModalScreen[Result | None]):
     Keys that were typed before the dialog was painted are dropped: nobody can have
     meant them for it.
     """
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = LOOKS
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "leave", "keep", show=False),

@@ -177,10 +177,21 @@ def rule(title: str, width: int) -> Line:
 # --- drawing -------------------------------------------------------------------
 
 
-class Painted(Widget):
-    """A widget that draws spans by their roles."""
+LOOKS = {f"lines--{role}" for role in Role} | {
+    "lines--cursor",
+    "lines--marked",
+    "table--cursor",
+    "table--cursor-away",
+}
+"""Component classes that every screen must have: the style sheet gives them their looks.
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"lines--{role}" for role in Role} | {"lines--cursor", "lines--marked"}
+They belong to the screen and not to each widget, because the framework works
+out every component class of every widget whenever anything is restyled.
+"""
+
+
+class Painted(Widget):
+    """A widget that draws spans by their roles; its screen has `LOOKS`."""
 
     _styles: dict[Role, Style] | None = None
     """The looks of the roles over the widget's own; working them out anew for every line is what costs."""
@@ -194,9 +205,15 @@ class Painted(Widget):
         if self._styles is None:
             self._styles = {Role.PLAIN: self.rich_style}
         if role not in self._styles:
-            partial = self.get_component_rich_style(f"lines--{role}", partial=True)
-            self._styles[role] = self._styles[Role.PLAIN] + partial
+            self._styles[role] = self._styles[Role.PLAIN] + self.look(f"lines--{role}")
         return self._styles[role]
+
+    def look(self, name: str) -> Style:
+        """What one of `LOOKS` changes; a colour that is partly transparent is blended first."""
+        partial = self.screen.get_component_rich_style(name, partial=True)
+        if partial.color is None:
+            return partial
+        return partial + Style(color=self.screen.get_component_rich_style(name).color)
 
     def paint(self, pieces: Iterable[Span], width: int, *, over: Style | None = None) -> Strip:
         """One line in exactly `width` cells; `over` is laid over every part of it."""
@@ -260,8 +277,6 @@ class LinesView(ScrollView, Painted, can_focus=True, inherit_bindings=False):
     Lines without a target are stepped over while there is one to go to; in a view
     without targets the keys scroll.
     """
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = Painted.COMPONENT_CLASSES  # the framework inherits from the first base only
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j,down", "down", "down", show=False),
@@ -353,7 +368,7 @@ class LinesView(ScrollView, Painted, can_focus=True, inherit_bindings=False):
             return self.paint((), width)
         over = None
         if place == self.cursor and self.has_focus:
-            over = self.get_component_rich_style("lines--cursor", partial=True)
+            over = self.look("lines--cursor")
         return self.paint(self.lines[place].spans, width, over=over)
 
     # --- the cursor

@@ -134,8 +134,6 @@ class StoreTable(ScrollView, Painted, can_focus=True, inherit_bindings=False):
     nothing that could be out of date.
     """
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = Painted.COMPONENT_CLASSES | {"table--cursor", "table--cursor-away"}
-
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j,down", "move(1)", "down", show=False, id="down"),
         Binding("k,up", "move(-1)", "up", show=False, id="up"),
@@ -200,10 +198,8 @@ class StoreTable(ScrollView, Painted, can_focus=True, inherit_bindings=False):
 
     def _over(self, under: bool, marked: bool) -> Style | None:
         if under:
-            return self.get_component_rich_style(
-                "table--cursor" if self.has_focus else "table--cursor-away", partial=True
-            )
-        return self.get_component_rich_style("lines--marked", partial=True) if marked else None
+            return self.look("table--cursor" if self.has_focus else "table--cursor-away")
+        return self.look("lines--marked") if marked else None
 
     # --- keeping up
 
