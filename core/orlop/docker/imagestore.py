@@ -24,7 +24,7 @@ from orlop.docker import imagejson
 from orlop.docker.digestset import DigestSet
 from orlop.docker.imagebackend import ImageBackend, MemoryImageBackend
 from orlop.docker.imagejson import ImageConfig
-from orlop.docker.layerreferences import FreedLayer, LayerMissing, LayerReferences, MemoryLayerReferences
+from orlop.docker.layerreferences import FreedLayer, LayerReferences, MemoryLayerReferences
 from orlop.errors import Malformed, NotFound, OrlopError
 from orlop.text import decode
 
@@ -92,6 +92,14 @@ class UnknownParent(NotFound):
 
     def __init__(self, parent: str) -> None:
         super().__init__(f"the parent {parent} is no image of the store", engine=f"unknown parent image ID {parent}")
+
+
+class LayerMissing(NotFound):
+    """The layer store does not have the top layer of an image; `engine` has the engine's words."""
+
+    def __init__(self, chain_id: str) -> None:
+        super().__init__(f"the layer {chain_id} does not exist", engine="layer does not exist")
+        self.chain_id = chain_id
 
 
 @dataclass(slots=True)
@@ -180,7 +188,7 @@ class ImageStore:
 
         Raises:
             UnrecognizedImage: the store knows no such image; nothing was done.
-            NoPermission, ReadOnly, StorageFailure: of the layer store; the image is gone by then.
+            Refused, NoPermission, ReadOnly, StorageFailure: of the layer store; the image is gone by then.
         """
         with self._lock:
             known = self._known.get(image)
@@ -191,7 +199,7 @@ class ImageStore:
             self._digests.remove(Digest.parse(image))
             del self._known[image]
             failures.append(self._removed(image))
-            freed = self._layers.release(known.chain_id) if known.chain_id else ()
+            freed = tuple(self._layers.release(known.chain_id)) if known.chain_id else ()
         return Deletion(freed=freed, failures=tuple(failure for failure in failures if failure is not None))
 
     def search(self, term: str) -> Digest:
@@ -318,7 +326,10 @@ class ImageStore:
 
     def _remember(self, image: Digest, chain_id: str) -> None:
         if chain_id:
-            self._layers.get(chain_id)
+            try:
+                self._layers.get(chain_id)
+            except NotFound as error:
+                raise LayerMissing(chain_id) from error
         self._known[image] = _Known(chain_id)
         self._digests.add(image)
 

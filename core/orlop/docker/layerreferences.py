@@ -1,59 +1,61 @@
-"""What an image store needs of a layer store: the top layer of each image, counted as long as the image is there.
+"""What an image store needs of a layer store: the top layer of each image, held as long as the image is there.
 
-The engine's layer.Store, as far as image.store uses it (moby v1.12.0-rc4
-image/store.go: ``LayerGetReleaser``; layer/layer.go: ``Metadata``).
+The engine's layer.Store as far as image.store uses it (moby v1.12.0-rc4
+image/store.go: ``LayerGetReleaser``). `orlop.docker.layerstore.LayerStore` is one.
 """
 
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from orlop.errors import NotFound
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FreedLayer:
-    """A layer that is gone, since nothing referred to it any more."""
+class FreedLayer(Protocol):
+    """A layer that is gone, since nothing held it any more."""
 
-    chain_id: str
-    diff_id: str = ""
-    """Empty where it is not known."""
-    size: int = 0
-    """Bytes of content in this layer alone, as its record had it."""
+    @property
+    def chain_id(self) -> str:
+        """Its id in the layer store."""
+        ...
 
-
-class LayerMissing(NotFound):
-    """The layer store has no layer of this chain id; `engine` has the engine's words."""
-
-    def __init__(self, chain_id: str, *, path: str | None = None) -> None:
-        super().__init__(f"the layer {chain_id} does not exist", path=path, engine="layer does not exist")
-        self.chain_id = chain_id
+    @property
+    def size(self) -> int:
+        """Bytes of content in this layer alone, as its record had it."""
+        ...
 
 
 class LayerReferences(Protocol):
-    """Layers by chain id, each kept for as long as something refers to it. Safe between threads."""
+    """Layers by chain id, each there for as long as something holds it. Safe between threads."""
 
-    def get(self, chain_id: str) -> None:
-        """Count one reference to a layer.
+    def get(self, chain_id: str) -> object:
+        """Hold a layer once more.
 
         Raises:
-            LayerMissing: there is no such layer; nothing was counted.
-            NotFound, Malformed, StorageFailure: it cannot be used.
+            NotFound: there is no such layer, or it cannot be used; nothing is held.
         """
         ...
 
-    def release(self, chain_id: str) -> tuple[FreedLayer, ...]:
-        """Drop one reference; with the last one the layer goes, and those below it that nothing else needs.
+    def release(self, chain_id: str) -> Sequence[FreedLayer]:
+        """Let go of a layer once; with the last holder it goes, and those below it that nothing else holds.
 
         Gives the layers that are gone, top first.
 
         Raises:
-            LayerMissing: nothing was counted for it.
+            NotFound, Refused: nobody holds it.
             NoPermission, ReadOnly, StorageFailure: it could not be removed.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountedLayer:
+    """A layer of `MemoryLayerReferences` that nobody holds any more."""
+
+    chain_id: str
+    size: int = 0
 
 
 class MemoryLayerReferences:
@@ -70,21 +72,21 @@ class MemoryLayerReferences:
 
     def get(self, chain_id: str) -> None:
         if chain_id in self.missing:
-            raise LayerMissing(chain_id)
+            raise NotFound(f"the layer {chain_id} does not exist")
         with self._lock:
             self._counts[chain_id] += 1
 
-    def release(self, chain_id: str) -> tuple[FreedLayer, ...]:
+    def release(self, chain_id: str) -> tuple[CountedLayer, ...]:
         with self._lock:
             if not self._counts[chain_id]:
-                raise LayerMissing(chain_id)
+                raise NotFound(f"nobody holds the layer {chain_id}")
             self._counts[chain_id] -= 1
             if self._counts[chain_id]:
                 return ()
             del self._counts[chain_id]
-        return (FreedLayer(chain_id=chain_id),)
+        return (CountedLayer(chain_id=chain_id),)
 
     def counts(self) -> dict[str, int]:
-        """References by chain id, those that are counted at all."""
+        """How often each layer is held, those that are at all."""
         with self._lock:
             return {chain_id: count for chain_id, count in self._counts.items() if count}
