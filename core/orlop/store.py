@@ -76,7 +76,7 @@ class Store(Protocol):
         ...
 
     def check(self, keys: Iterable[Key] | None, *, content: bool, progress: Progress) -> Iterator[Finding]:
-        """Findings, worst first within each rule's order; of the whole store for None.
+        """Findings, worst first; of the whole store for None.
 
         Raises:
             Unsupported: `content` is asked of a kind that cannot do it.

@@ -10,7 +10,7 @@ from orlop.digest import is_digest
 from orlop.docker import detail, layout, tarsplit
 from orlop.docker.model import ConfigState, Image, Layer, Model
 from orlop.docker.rules import RULES
-from orlop.errors import Malformed, OrlopError
+from orlop.errors import Malformed, NotFound, OrlopError
 from orlop.finding import Finding, Severity
 from orlop.fs import Root, join
 from orlop.progress import Progress
@@ -23,21 +23,25 @@ _REMOVED = "no engine says anything: the record stays for ever"
 
 
 def check(root: Root, model: Model, keys: Iterable[Key] | None, progress: Progress) -> Iterator[Finding]:
-    """Findings of the whole store, or only those that affect the images and names of some rows.
+    """Findings of the whole store, or only those that affect the images and names of some rows; worst first.
 
     Raises:
         Cancelled: `progress` stopped it.
     """
     if keys is None:
-        yield from _all(root, model, None, progress)
+        yield from _worst_first(_all(root, model, None, progress))
         return
     wanted = tuple(keys)
     images = {key.id for key in wanted}
     names = {key.name for key in wanted if key.name is not None}
     chains = {chain_id for image in images if image in model.images for chain_id in model.images[image].chain}
-    for finding in _all(root, model, chains, progress):
+    for finding in _worst_first(_all(root, model, chains, progress)):
         if images.intersection(finding.images) or names.intersection(finding.names):
             yield finding
+
+
+def _worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda finding: finding.severity)
 
 
 def _all(root: Root, model: Model, chains: set[str] | None, progress: Progress) -> Iterator[Finding]:
@@ -169,14 +173,9 @@ def _layers(model: Model) -> Iterator[Finding]:
                 layer.data_path,
                 f"the data of layer {chain_id} is not there",
                 images=users,
-                says=f"stat {root_path(layer.data_path)}: no such file or directory",
+                says=f"stat {layout.spelled(layer.data_path)}: no such file or directory",
                 size=layer.size,
             )
-
-
-def root_path(path: str) -> str:
-    """A path as the engine's messages spell it: below its data root."""
-    return f"<root>/{path}"
 
 
 def _broken_record(model: Model, layer: Layer, path: str, users: Sequence[str]) -> Finding:
@@ -223,10 +222,15 @@ def _recipes(root: Root, model: Model, chains: set[str] | None, progress: Progre
         except Malformed as error:
             yield _finding(model, "DK09", path, error.why, images=users, says=error.engine)
             continue
-        except (OrlopError, OSError) as error:
-            why = error.why or error.what if isinstance(error, OrlopError) else str(error)
-            says = f"open {root_path(path)}: no such file or directory" if "no such" in why else why
-            yield _finding(model, "DK09", path, why, images=users, says=says)
+        except NotFound:
+            says = f"open {layout.spelled(path)}: no such file or directory"
+            yield _finding(model, "DK09", path, "it is missing", images=users, says=says)
+            continue
+        except OrlopError as error:
+            yield _finding(model, "DK09", path, error.why or error.what, images=users, says=error.why)
+            continue
+        except OSError as error:
+            yield _finding(model, "DK09", path, f"it cannot be read: {error.strerror}", images=users)
             continue
         if layer.size is not None and layer.size not in (content, _measured(root, model, layer)):
             yield _finding(

@@ -7,6 +7,7 @@ import hashlib
 
 from orlop import jsonrules, times
 from orlop.digest import chain_ids, is_digest
+from orlop.docker import layout
 from orlop.docker.configshape import IMAGE
 from orlop.docker.model import ConfigState, Image
 from orlop.errors import Malformed, NoPermission, NotFound, OrlopError, StorageFailure, TooLarge, WrongKind
@@ -40,7 +41,7 @@ class ConfigReader:
                 image,
                 ConfigState.WRONG_KIND,
                 f"a {error.found} is in its place",
-                says=_says(image, "not a regular file"),
+                says=_wrong_kind(folder, image, error),
             )
         except NoPermission as error:
             return _bad(image, ConfigState.UNREADABLE, error.why)
@@ -111,7 +112,12 @@ _ROOTFS_MEMBERS = frozenset(("type", "diff_ids"))
 def missing(image: str, folder: str) -> Image:
     """The image for an id that other records name and that has no config."""
     path = join(folder, image.removeprefix("sha256:"))
-    return _bad(image, ConfigState.MISSING, "there is no config file", says=f"open {path}: no such file or directory")
+    return _bad(
+        image,
+        ConfigState.MISSING,
+        "there is no config file",
+        says=f"open {layout.spelled(path)}: no such file or directory",
+    )
 
 
 def _members(config: object) -> tuple[int | None, str, tuple[str, ...]]:
@@ -124,13 +130,26 @@ def _members(config: object) -> tuple[int | None, str, tuple[str, ...]]:
     diff_ids = tuple(jsonrules.texts(rootfs, "diff_ids"))
     for index, diff_id in enumerate(diff_ids):
         if not is_digest(diff_id):
-            raise Malformed("not a digest", field=f"rootfs.diff_ids[{index}]", engine="layer does not exist")
+            raise Malformed("not a digest", field=f"rootfs.diff_ids[{index}]", engine=_NO_LAYER)
     parts = (jsonrules.text(config, member) for member in ("os", "architecture", "variant"))
     return at, "/".join(part for part in parts if part), diff_ids
 
 
+_NO_LAYER = "layer does not exist"
+
+
 def _says(image: str, why: str) -> str:
+    if why == _NO_LAYER:  # a layer that cannot exist is looked for all the same
+        return f"{_NO_LAYER}, not restoring image {image}"
     return f"invalid image {image}, {why}"
+
+
+def _wrong_kind(folder: Folder, image: str, error: WrongKind) -> str:
+    """The engine reads whatever is there: it follows a link, and waits at a pipe."""
+    if error.found != "folder":
+        return ""
+    path = layout.spelled(join(folder.path, image.removeprefix("sha256:")))
+    return _says(image, f"failed to get digest {image}: read {path}: is a directory")
 
 
 def _bad(image: str, state: ConfigState, why: str, size: int = 0, says: str = "") -> Image:

@@ -4,6 +4,7 @@ moby: layer/filestore.go (which files, how each is trimmed), layer/layer_store.g
 (loadLayer and the words it gives at debug level).
 """
 
+import json
 import re
 from collections.abc import Mapping
 
@@ -46,7 +47,9 @@ def record(driver: str, data_names: Mapping[str, str], folder: Folder, name: str
         except NotFound as error:
             if file != "parent":
                 problems[file] = "missing"
-                words.append(_failed(file, chain_id, f"open {error.path}: no such file or directory"))
+                words.append(
+                    _failed(file, chain_id, f"open {layout.spelled(error.path or file)}: no such file or directory")
+                )
             return None
         except OrlopError as error:
             problems[file] = error.what if not error.why else f"{error.what}: {error.why}"
@@ -148,7 +151,9 @@ def _size(value: str | None, problems: dict[str, str], words: list[str], chain_i
     if _SIZE.fullmatch(value) is not None and abs(int(value)) < 1 << 63:
         return int(value)
     problems["size"] = "empty" if not value else "not a decimal number"
-    words.append(_failed("size", chain_id, f'strconv.ParseInt: parsing "{value}": invalid syntax'))
+    words.append(
+        _failed("size", chain_id, f"strconv.ParseInt: parsing {json.dumps(value, ensure_ascii=False)}: invalid syntax")
+    )
     return None
 
 

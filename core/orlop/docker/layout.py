@@ -34,6 +34,11 @@ RECORD_FILES = ("diff", "size", "cache-id", "parent")
 """Small files of a layer record that the engine reads at start; ``parent`` only where there is one."""
 
 
+def spelled(path: str) -> str:
+    """A path as a message of the engine is quoted: below its data root, wherever that is."""
+    return f"<root>/{path}"
+
+
 def image_root(driver: str) -> str:
     """The folder of a driver's image store."""
     return f"{IMAGE}/{driver}"

@@ -1,6 +1,6 @@
 """Read a Docker data root into a `Model`, whole or again only where something changed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from sys import intern
@@ -117,15 +117,13 @@ def read_parts(root: Root, driver: str, *, progress: Progress, previous: Parts |
     progress.step("layer records", 0, 0)
     data_names, unreadable_data = _data_names(root, driver)
     path = layout.layers(driver)
-    changed = touched.below(path)
-    data_changed = old is not None and old.data_names != data_names
     layers = scan(
         root,
         path,
         partial(layerdb.record, driver, data_names),
         wanted=is_hex,
-        previous=old.layers if old is not None and not data_changed else None,
-        touched=changed,
+        previous=old.layers if old is not None else None,
+        touched=_touched_layers(old, data_names, touched.below(path)),
     )
 
     progress.step("containers", 0, 0)
@@ -178,6 +176,16 @@ def read_parts(root: Root, driver: str, *, progress: Progress, previous: Parts |
         debris=debris,
         unreadable=(*unreadable, *unreadable_data),
     )
+
+
+def _touched_layers(old: Parts | None, data_names: Mapping[str, str], changed: Set[str] | None) -> Set[str] | None:
+    """Layer records to read again: those that changed, and those whose data came or went."""
+    if old is None or changed is None:
+        return None
+    moved = {name for name, _ in old.data_names.items() ^ data_names.items()}
+    if not moved:
+        return changed
+    return changed | {name for name, layer in old.layers.entries.items() if layer.cache_id in moved}
 
 
 def read(root: Root, driver: str, *, progress: Progress) -> Model:
