@@ -91,9 +91,9 @@ def _need_terminal(instead: str) -> None:
     """Refuse to open the screens where there is no terminal to draw on.
 
     Raises:
-        Usage: stdin or stdout is none, or it is a dumb one.
+        Usage: stdin, stdout or stderr is none, or it is a dumb one. Textual draws on stderr.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise Usage("not a terminal, and the screens need one", do=f"`{instead}` prints the same without one")
     if os.environ.get("TERM", "dumb") == "dumb":
         raise Usage("this terminal (TERM=dumb) cannot draw the screens", do=f"`{instead}` prints the same")
