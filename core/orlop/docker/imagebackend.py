@@ -26,13 +26,14 @@ from typing import Protocol
 from orlop.change import Drop, Put
 from orlop.digest import Digest
 from orlop.direct import Place
+from orlop.docker import imagefiles
 from orlop.docker.digestset import parse_digest
 from orlop.errors import DigestMismatch, Escapes, Malformed, NotFound, TooLarge, WrongKind
 from orlop.fs import PARSE_LIMIT, Folder, join
 from orlop.kv import path_of
 
-_CONTENT = "content"
-_METADATA = "metadata"
+_CONTENT = imagefiles.CONTENT
+_METADATA = imagefiles.METADATA
 _USUAL = "sha256"
 
 
@@ -172,11 +173,7 @@ class FileImageBackend:
         return image
 
     def delete(self, image: str) -> None:
-        path = _single(image)
-        self._place.run(
-            Drop(path=join(_METADATA, path), tree=True, missing_ok=True),
-            Drop(path=join(_CONTENT, path)),
-        )
+        self._place.run(*imagefiles.removal("", _single(image)))
 
     def set_metadata(self, image: str, key: str, value: bytes) -> None:
         name = _key(key)

@@ -9,7 +9,7 @@ child. Where the engine refuses, so does Orlop, without force.
 from collections.abc import Iterable, Iterator, Set
 
 from orlop.digest import is_digest
-from orlop.docker import layout
+from orlop.docker import imagefiles, layout
 from orlop.docker.model import ConfigState, Container, Image, Model
 from orlop.docker.release import Removal, listing, release
 from orlop.docker.tagmap import TagMap, by_digest, refusal_of_bad_file
@@ -209,8 +209,9 @@ class _Deletion:
 
     def _remove(self, image: str) -> bool:
         """Move an image's metadata folder and config; tells whether either was there."""
-        metadata = self.removal.add(layout.metadata(self.model.driver, image))
-        return self.removal.add(layout.config(self.model.driver, image)) or metadata
+        imagedb = f"{layout.image_root(self.model.driver)}/imagedb"
+        there = [self.removal.add(drop.path) for drop in imagefiles.removal(imagedb, image.replace(":", "/"))]
+        return any(there)
 
     def _image_reason(self, image: str) -> Reason:
         if image in self.parents:
