@@ -177,7 +177,7 @@ def _forgotten(step: Step) -> bool:
 
 def _follows(step: Step) -> bool:
     """Nothing new: what differs in the folder differed before, or an answer tells of it."""
-    return step.deviated and step.differing <= step.tainted
+    return step.deviated and step.differing <= step.tainted and (step.same or bool(step.differing))
 
 
 RULES = (

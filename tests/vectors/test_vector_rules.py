@@ -107,3 +107,4 @@ def test_a_file_that_the_original_left_need_not_be_left() -> None:
 
 def test_what_differs_anew_does_not_follow_from_an_earlier_deviation() -> None:
     assert rules.rule_for(_step(Answer(), expected={"a": FILE}, after={"a": OTHER}, deviated=True)) is None
+    assert rules.rule_for(_step(Answer(value=b"wrong"), deviated=True)) is None
