@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orlop.digest import chain_ids
+from orlop.docker.layerreferences import LayerReferences
 from orlop.docker.layerstore import DEEPEST, Layers, LayerStore, MemoryLayerStore
 from orlop.errors import DigestMismatch, Escapes, Malformed, NotFound, OrlopError, Refused, Unsupported, WrongKind
 
@@ -235,6 +236,16 @@ def test_what_nobody_holds_cannot_be_let_go(layers: Layers) -> None:
         layers.release(base)
     with pytest.raises(NotFound):
         layers.release("sha256:" + "0" * 64)
+
+
+def test_an_image_store_can_count_on_it(layers: Layers) -> None:
+    counted: LayerReferences = layers
+    base = register(layers, BASE)
+    counted.get(base)
+
+    assert layers.release(base) == ()
+    assert layers.find(base).chain_id == base
+    assert [layer.chain_id for layer in counted.release(base)] == [base]
 
 
 def test_a_layer_can_come_back(layers: Layers) -> None:

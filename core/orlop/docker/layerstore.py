@@ -57,7 +57,7 @@ class StoredLayer:
 
 
 class Layers(Protocol):
-    """What a layer store can do; an image store counts its images' references with `get` and `release`."""
+    """What a layer store can do; with `get` and `release` it is the `LayerReferences` of an image store."""
 
     def register(self, archive: BinaryIO, parent: str | None = None) -> StoredLayer:
         """Store a layer, and hold it; one that is there already is held once more.
@@ -77,11 +77,19 @@ class Layers(Protocol):
         """
         ...
 
+    def find(self, chain_id: str) -> StoredLayer:
+        """What is recorded of a layer; it is not held by this.
+
+        Raises:
+            NotFound: there is none, or its record or one below it is damaged.
+        """
+        ...
+
     def get(self, chain_id: str) -> StoredLayer:
         """A layer, held from now on until `release`.
 
         Raises:
-            NotFound: there is none, or its record or one below it is damaged.
+            NotFound: as `find`.
         """
         ...
 
@@ -214,10 +222,15 @@ class LayerStore:
                 self._ledger.add(made)
             return self._ledger.hold(made.chain_id)
 
-    def get(self, chain_id: str) -> StoredLayer:
+    def find(self, chain_id: str) -> StoredLayer:
         with self._place.exclusive(), self._place.open() as root:
             if not self._still(root, chain_id):
                 self._look(root)
+            return self._ledger.find(chain_id)
+
+    def get(self, chain_id: str) -> StoredLayer:
+        with self._place.exclusive():
+            self.find(chain_id)
             return self._ledger.hold(chain_id)
 
     def release(self, chain_id: str) -> tuple[StoredLayer, ...]:
@@ -380,6 +393,10 @@ class MemoryLayerStore:
                 self._ledger.add(layer)
                 self._archives[layer.chain_id] = gzip.decompress(given) if read.compressed else given
             return self._ledger.hold(layer.chain_id)
+
+    def find(self, chain_id: str) -> StoredLayer:
+        with self._lock:
+            return self._ledger.find(chain_id)
 
     def get(self, chain_id: str) -> StoredLayer:
         with self._lock:
