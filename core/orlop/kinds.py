@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from orlop.docker import layout as docker_layout
-from orlop.docker.read import containerd_store, drivers
 from orlop.docker.rules import RULES as DOCKER_RULES
 from orlop.docker.store import DockerStore, data_root_of
+from orlop.docker.surroundings import containerd_store, drivers
 from orlop.errors import Ambiguous, NotAStore, NotFound, OrlopError, Unsupported
 from orlop.finding import Rule
 from orlop.fs import Root

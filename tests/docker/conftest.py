@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from orlop.docker.join import read
 from orlop.docker.model import Model
 from orlop.docker.plans import plan
-from orlop.docker.read import read
 from orlop.fs import Root
 from orlop.plan import Intent, Plan, Refusal, Remove
 from orlop.progress import Silent

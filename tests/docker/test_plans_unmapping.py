@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from orlop.docker import layout
+from orlop.docker.join import read
 from orlop.docker.plans import plan
-from orlop.docker.read import read
 from orlop.errors import Changed, NotFound
 from orlop.fs import Root
 from orlop.plan import Quarantine, Replace, Unmap

@@ -1,6 +1,6 @@
 """What one read of a Docker data root found, as plain values.
 
-`orlop.docker.read` fills it; rows, detail, check, plans and `why` are functions
+`orlop.docker.read` and `orlop.docker.join` fill it; rows, detail, check, plans and `why` are functions
 over it. Ids, chain ids and diff ids are texts with their algorithm
 (``sha256:<64 hex>``), interned, so that a hundred thousand images stay small.
 """

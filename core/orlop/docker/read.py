@@ -1,22 +1,19 @@
-"""Read a Docker data root into a `Model`, whole or again only where something changed."""
+"""Read the folders of a Docker data root, all of them or again only where something changed."""
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from functools import partial
 from sys import intern
 
-from orlop import locks, times
-from orlop.digest import is_digest, is_hex
+from orlop.digest import is_hex
 from orlop.docker import containers, distribution, layerdb, layout
 from orlop.docker.area import Area, leftover, scan
-from orlop.docker.configs import ConfigReader, missing
+from orlop.docker.configs import ConfigReader
 from orlop.docker.model import (
-    ConfigState,
     Container,
     Debris,
     Image,
     Layer,
-    Model,
     Mount,
     TagFile,
     Unreadable,
@@ -24,10 +21,9 @@ from orlop.docker.model import (
     V2Reverse,
 )
 from orlop.docker.tagfile import read_tag_file
-from orlop.errors import NoPermission, NotFound, OrlopError
-from orlop.fs import Folder, Root, join
+from orlop.errors import NotFound, OrlopError
+from orlop.fs import Folder, Root
 from orlop.progress import Progress
-from orlop.records import EngineState, Note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,15 +184,6 @@ def _touched_layers(old: Parts | None, data_names: Mapping[str, str], changed: S
     return changed | {name for name, layer in old.layers.entries.items() if layer.cache_id in moved}
 
 
-def read(root: Root, driver: str, *, progress: Progress) -> Model:
-    """Read one driver's image store whole.
-
-    Raises:
-        Cancelled: `progress` stopped it.
-    """
-    return join_model(root, read_parts(root, driver, progress=progress, previous=None, touched=Touched(None)))
-
-
 def _parent_key(folder: Folder, name: str, kind: str) -> ParentKey:
     if kind != "folder":
         return ParentKey(text=None, problem=f"a {kind} is in the place of the metadata folder")
@@ -237,245 +224,3 @@ def _loose(root: Root, driver: str) -> tuple[tuple[Debris, ...], tuple[Unreadabl
         except OrlopError as error:
             unreadable.append(Unreadable(path=path, why=error.why or error.what))
     return tuple(debris), tuple(unreadable)
-
-
-# --- joins -----------------------------------------------------------------
-
-
-def join_model(root: Root, parts: Parts) -> Model:
-    """The model of some parts: every question answered from values, without the disk."""
-    driver = parts.driver
-    names_of = _names_of(parts.tags)
-    containers_of = _grouped((c.image, c.id) for c in parts.containers.entries.values() if c.image)
-    images = _images(parts, names_of, containers_of)
-    layers = {layer.chain_id: layer for layer in parts.layers.entries.values()}
-    engine, engine_text = _engine(root)
-    other = _other_drivers(root, driver)
-    containerd = containerd_store(root)
-    areas = (
-        parts.configs,
-        parts.parents,
-        parts.layers,
-        parts.mounts,
-        parts.v2_lists,
-        parts.v2_reverse,
-    )
-    unreadable = [
-        *parts.unreadable,
-        *(part for found in (*(area.unreadable for area in areas), parts.containers.unreadable) for part in found),
-    ]
-    return Model(
-        driver=driver,
-        images=images,
-        layers=layers,
-        tags=parts.tags,
-        mounts=parts.mounts.entries,
-        containers=parts.containers.entries,
-        v2_lists={entry.diff_id: entry for entry in parts.v2_lists.entries.values()},
-        v2_reverse={entry.digest: entry for entry in parts.v2_reverse.entries.values()},
-        metadata_only=frozenset(
-            "sha256:" + name for name in parts.parents.entries if name not in parts.configs.entries
-        ),
-        debris=(*parts.debris, *(item for found in (area.debris for area in areas) for item in found)),
-        unreadable=unreadable,
-        other_drivers=other,
-        containerd_store=containerd,
-        bind_mounted=_bind_mounted(root),
-        engine=engine,
-        engine_text=engine_text,
-        notes=_notes(driver, other, containerd, unreadable, engine, engine_text, _hidden(images)),
-        seen_at=times.now(),
-        names_of=names_of,
-        children_of=_grouped((image.parent, image.id) for image in images.values() if image.parent),
-        users_of=_users_of(images),
-        layer_children_of=_grouped((layer.parent, layer.chain_id) for layer in layers.values() if layer.parent),
-        mounts_on=_grouped((mount.parent, mount.name) for mount in parts.mounts.entries.values() if mount.parent),
-        containers_of=containers_of,
-        chain_of_diff=_grouped((layer.diff_id, layer.chain_id) for layer in layers.values() if layer.diff_id),
-        broken_chain=_broken(layers),
-    )
-
-
-def _grouped(pairs: Iterable[tuple[str | None, str]]) -> dict[str, tuple[str, ...]]:
-    groups: dict[str, list[str]] = {}
-    for key, value in pairs:
-        if key is not None:
-            groups.setdefault(key, []).append(value)
-    return {key: tuple(sorted(values)) for key, values in groups.items()}
-
-
-def _names_of(tags: TagFile) -> dict[str, tuple[str, ...]]:
-    return _grouped((entry.image, entry.text) for entry in tags.references.values())
-
-
-def _images(
-    parts: Parts, names_of: Mapping[str, Sequence[str]], containers_of: Mapping[str, Sequence[str]]
-) -> dict[str, Image]:
-    """All images, with their parent keys; ids that only other records name come as missing ones."""
-    images = {image.id: image for image in parts.configs.entries.values()}
-    folder = layout.configs(parts.driver)
-    named = [*names_of, *containers_of, *("sha256:" + name for name in parts.parents.entries)]
-    for identity in named:
-        if identity not in images and is_digest(identity):
-            images[identity] = missing(identity, folder)
-    for name, key in parts.parents.entries.items():
-        if key.text is not None or key.problem:
-            images["sha256:" + name] = _with_parent(images["sha256:" + name], key)
-    return images
-
-
-def _with_parent(image: Image, key: ParentKey) -> Image:
-    return Image(
-        id=image.id,
-        config=image.config,
-        why=image.why,
-        engine_says=image.engine_says,
-        size=image.size,
-        created=image.created,
-        platform=image.platform,
-        diff_ids=image.diff_ids,
-        chain=image.chain,
-        parent=key.text,
-        parent_problem=key.problem,
-    )
-
-
-def _hidden(images: Mapping[str, Image]) -> int:
-    """How many configs this user may not read."""
-    return sum(1 for image in images.values() if image.config is ConfigState.UNREADABLE and not image.engine_says)
-
-
-def _users_of(images: Mapping[str, Image]) -> dict[str, tuple[str, ...]]:
-    """Chain id → images that hold it. Images on the same stack share one chain, and so one walk."""
-    by_stack: dict[tuple[str, ...], list[str]] = {}
-    for image in images.values():
-        if image.chain:
-            by_stack.setdefault(image.chain, []).append(image.id)
-    users: dict[str, list[str]] = {}
-    for chain, ids in by_stack.items():
-        for chain_id in chain:
-            users.setdefault(chain_id, []).extend(ids)
-    return {chain_id: tuple(sorted(ids)) for chain_id, ids in users.items()}
-
-
-def _broken(layers: Mapping[str, Layer]) -> dict[str, str]:
-    """Chain id → nearest record at or below it that is absent or that the engine cannot load."""
-    verdict: dict[str, str | None] = {}
-    for start in layers:
-        walked: list[str] = []
-        here: str | None = start
-        while here is not None and here not in verdict:
-            layer = layers.get(here)
-            verdict[here] = here if layer is None or not layer.loadable else None
-            walked.append(here)
-            here = layer.parent if layer is not None and verdict[here] is None else None
-        below = verdict.get(here) if here is not None and here not in walked else None
-        for chain_id in reversed(walked):
-            below = verdict[chain_id] or below
-            verdict[chain_id] = below
-    return {chain_id: broken for chain_id, broken in verdict.items() if broken is not None and chain_id in layers}
-
-
-# --- the store as a whole --------------------------------------------------
-
-
-def _engine(root: Root) -> tuple[EngineState, str]:
-    try:
-        kind = root.stat(layout.LOCK).kind
-        if kind != "file":
-            return EngineState.UNKNOWN, f"a {kind} is in the place of {layout.LOCK}, whose lock could tell"
-        is_held, holder = locks.held(root, layout.LOCK)
-    except NotFound:
-        return EngineState.UNKNOWN, f"there is no {layout.LOCK} whose lock could tell"
-    except OrlopError as error:
-        return EngineState.UNKNOWN, f"{layout.LOCK} cannot be asked: {error.why or error.what}"
-    if is_held:
-        return EngineState.RUNNING, f"the lock on {layout.LOCK} is held" + (f" by {holder}" if holder else "")
-    return EngineState.STOPPED, f"the lock on {layout.LOCK} is free"
-
-
-def drivers(root: Root) -> tuple[str, ...]:
-    """Storage drivers that have an image store in a data root, sorted.
-
-    Raises:
-        NotFound, WrongKind, NoPermission, StorageFailure: image/ cannot be listed.
-    """
-    names = [name for name, kind in root.kinds(layout.IMAGE) if kind == "folder"]
-    found = []
-    for name in names:
-        try:
-            if root.exists(join(layout.image_root(name), "imagedb")) or root.exists(layout.tag_file(name)):
-                found.append(name)
-        except NoPermission:
-            found.append(name)
-    return tuple(found)
-
-
-def _other_drivers(root: Root, driver: str) -> tuple[str, ...]:
-    try:
-        return tuple(name for name in drivers(root) if name != driver)
-    except OrlopError:
-        return ()
-
-
-def containerd_store(root: Root) -> bool:
-    """Whether a containerd image store holds images in this root (Engine 23 and later, where switched on).
-
-    Its snapshots tell: graph-driver engines keep a containerd there as well, without any.
-    """
-    try:
-        plugins = [name for name in root.names(layout.CONTAINERD) if name.startswith("io.containerd.snapshotter.v1.")]
-        return any(root.names(path) for name in plugins if root.exists(path := f"{layout.CONTAINERD}/{name}/snapshots"))
-    except OrlopError:
-        return False
-
-
-def _bind_mounted(root: Root) -> bool:
-    """Whether the root is a mount point of its own file system: what an engine leaves when it is killed."""
-    try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
-            for line in table:
-                fields = line.split(" ")
-                if _unescaped(fields[4]) == root.path and fields[3] != "/":
-                    inside = _unescaped(fields[3])
-                    return inside.endswith(root.path) or root.path.endswith(inside)
-    except (OSError, IndexError):
-        return False
-    return False
-
-
-def _unescaped(path: str) -> str:
-    """A path of the mount table: blank, tab, newline and backslash are written in octal (proc(5))."""
-    for escape, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        path = path.replace(escape, character)
-    return path
-
-
-def _notes(
-    driver: str,
-    other: Sequence[str],
-    containerd: bool,
-    unreadable: Sequence[Unreadable],
-    engine: EngineState,
-    engine_text: str,
-    hidden: int,
-) -> tuple[Note, ...]:
-    notes = [Note(text=f"cannot be read: {part.why}", path=part.path, unreadable=True) for part in unreadable]
-    if hidden:
-        text = f"{hidden} image configs cannot be read: permission denied"
-        notes.append(Note(text=text, path=layout.configs(driver), unreadable=True))
-    if engine is EngineState.RUNNING:
-        notes.append(Note(text=f"an engine runs on this store, and may change it while it is shown: {engine_text}"))
-    if layout.layer_data_folder(driver) is None:
-        notes.append(Note(text=f"the layer folders of the driver {driver} are not understood: names and records only"))
-    if containerd:
-        notes.append(
-            Note(
-                text="a containerd image store lies in the same root; its images are not shown here",
-                path=layout.CONTAINERD,
-            )
-        )
-    notes += [
-        Note(text=f"images of the driver {name} are a store of their own", path=f"image/{name}") for name in other
-    ]
-    return tuple(notes)

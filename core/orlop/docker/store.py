@@ -10,8 +10,9 @@ from orlop.docker import detail as details
 from orlop.docker import guard as guards
 from orlop.docker import layout, plans, rules
 from orlop.docker import why as whys
+from orlop.docker.join import join_model
 from orlop.docker.model import Model
-from orlop.docker.read import Parts, Touched, join_model, read_parts
+from orlop.docker.read import Parts, Touched, read_parts
 from orlop.docker.rows import by_key, snapshot
 from orlop.errors import Ambiguous, Malformed, NotFound, OrlopError, Unsupported
 from orlop.finding import Finding, Rule

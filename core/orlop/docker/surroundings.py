@@ -1,0 +1,115 @@
+"""What lies around one driver's image store: the engine, other stores in the same root, mounts."""
+
+from collections.abc import Sequence
+
+from orlop import locks
+from orlop.docker import layout
+from orlop.docker.model import Unreadable
+from orlop.errors import NoPermission, NotFound, OrlopError
+from orlop.fs import Root, join
+from orlop.records import EngineState, Note
+
+
+def engine_state(root: Root) -> tuple[EngineState, str]:
+    """Whether an engine runs on a data root, as far as its lock tells, and the clause that says so."""
+    try:
+        kind = root.stat(layout.LOCK).kind
+        if kind != "file":
+            return EngineState.UNKNOWN, f"a {kind} is in the place of {layout.LOCK}, whose lock could tell"
+        is_held, holder = locks.held(root, layout.LOCK)
+    except NotFound:
+        return EngineState.UNKNOWN, f"there is no {layout.LOCK} whose lock could tell"
+    except OrlopError as error:
+        return EngineState.UNKNOWN, f"{layout.LOCK} cannot be asked: {error.why or error.what}"
+    if is_held:
+        return EngineState.RUNNING, f"the lock on {layout.LOCK} is held" + (f" by {holder}" if holder else "")
+    return EngineState.STOPPED, f"the lock on {layout.LOCK} is free"
+
+
+def drivers(root: Root) -> tuple[str, ...]:
+    """Storage drivers that have an image store in a data root, sorted.
+
+    Raises:
+        NotFound, WrongKind, NoPermission, StorageFailure: image/ cannot be listed.
+    """
+    names = [name for name, kind in root.kinds(layout.IMAGE) if kind == "folder"]
+    found = []
+    for name in names:
+        try:
+            if root.exists(join(layout.image_root(name), "imagedb")) or root.exists(layout.tag_file(name)):
+                found.append(name)
+        except NoPermission:
+            found.append(name)
+    return tuple(found)
+
+
+def other_drivers(root: Root, driver: str) -> tuple[str, ...]:
+    """Further drivers with an image store in the same root; none where image/ cannot be listed."""
+    try:
+        return tuple(name for name in drivers(root) if name != driver)
+    except OrlopError:
+        return ()
+
+
+def containerd_store(root: Root) -> bool:
+    """Whether a containerd image store holds images in this root (Engine 23 and later, where switched on).
+
+    Its snapshots tell: graph-driver engines keep a containerd there as well, without any.
+    """
+    try:
+        plugins = [name for name in root.names(layout.CONTAINERD) if name.startswith("io.containerd.snapshotter.v1.")]
+        return any(root.names(path) for name in plugins if root.exists(path := f"{layout.CONTAINERD}/{name}/snapshots"))
+    except OrlopError:
+        return False
+
+
+def bind_mounted(root: Root) -> bool:
+    """Whether the root is a mount point of its own file system: what an engine leaves when it is killed."""
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
+            for line in table:
+                fields = line.split(" ")
+                if _unescaped(fields[4]) == root.path and fields[3] != "/":
+                    inside = _unescaped(fields[3])
+                    return inside.endswith(root.path) or root.path.endswith(inside)
+    except (OSError, IndexError):
+        return False
+    return False
+
+
+def _unescaped(path: str) -> str:
+    """A path of the mount table: blank, tab, newline and backslash are written in octal (proc(5))."""
+    for escape, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        path = path.replace(escape, character)
+    return path
+
+
+def notes(
+    driver: str,
+    other: Sequence[str],
+    containerd: bool,
+    unreadable: Sequence[Unreadable],
+    engine: EngineState,
+    engine_text: str,
+    hidden: int,
+) -> tuple[Note, ...]:
+    """What a person should know of the store as a whole."""
+    found = [Note(text=f"cannot be read: {part.why}", path=part.path, unreadable=True) for part in unreadable]
+    if hidden:
+        text = f"{hidden} image configs cannot be read: permission denied"
+        found.append(Note(text=text, path=layout.configs(driver), unreadable=True))
+    if engine is EngineState.RUNNING:
+        found.append(Note(text=f"an engine runs on this store, and may change it while it is shown: {engine_text}"))
+    if layout.layer_data_folder(driver) is None:
+        found.append(Note(text=f"the layer folders of the driver {driver} are not understood: names and records only"))
+    if containerd:
+        found.append(
+            Note(
+                text="a containerd image store lies in the same root; its images are not shown here",
+                path=layout.CONTAINERD,
+            )
+        )
+    found += [
+        Note(text=f"images of the driver {name} are a store of their own", path=f"image/{name}") for name in other
+    ]
+    return tuple(found)
