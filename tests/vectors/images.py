@@ -41,18 +41,21 @@ _MISSING: dict[str, frozenset[str]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Opened:
+class Opened:
+    """An image store, and the layers that it holds."""
+
     root: str
     layers: MemoryLayerReferences
     store: ImageStore
 
 
-def _open(root: str, _: str) -> _Opened:
+def _open(root: str, _: str) -> Opened:
     layers = MemoryLayerReferences(_MISSING.get(root, ()))
-    return _Opened(root=root, layers=layers, store=ImageStore(FileImageBackend(root), layers))
+    return Opened(root=root, layers=layers, store=ImageStore(FileImageBackend(root), layers))
 
 
-def _get(opened: _Opened, args: dict[str, Any]) -> object:
+def get_image(opened: Opened, args: dict[str, Any]) -> dict[str, object]:
+    """What the recorded ``get`` tells of an image."""
     record = opened.store.get(args["id"])
     config = record.config
     return {
@@ -76,17 +79,17 @@ def _get(opened: _Opened, args: dict[str, Any]) -> object:
     }
 
 
-def _delete(opened: _Opened, args: dict[str, Any]) -> object:
+def _delete(opened: Opened, args: dict[str, Any]) -> object:
     return {"released": [layer.chain_id for layer in opened.store.delete(args["id"]).freed]}
 
 
-def _set_missing(opened: _Opened, args: dict[str, Any]) -> None:
+def _set_missing(opened: Opened, args: dict[str, Any]) -> None:
     opened.layers.missing = _MISSING[opened.root] = frozenset(args["chain_ids"])
 
 
 _STORE: dict[str, Operation] = {
     "create": lambda opened, args: opened.store.create(args["config"]),
-    "get": _get,
+    "get": get_image,
     "delete": _delete,
     "search": lambda opened, args: opened.store.search(args["term"]),
     "set_parent": lambda opened, args: opened.store.set_parent(args["id"], args["parent"]),
