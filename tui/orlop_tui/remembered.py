@@ -1,0 +1,82 @@
+"""What the screens remember of each store between two sessions: how its list was sorted.
+
+One small JSON file in the user's state folder, shared by all sessions: each change
+is read, changed and replaced under a lock, so that none is lost. It is worth nothing
+by itself: where it cannot be read or written, nothing is remembered, and that is all.
+"""
+
+import json
+import logging
+import os
+import tempfile
+from dataclasses import dataclass
+
+from filelock import FileLock, Timeout
+
+_MOST = 200
+"""Stores that are remembered; the ones changed longest ago go first."""
+_PATIENCE = 1.0
+"""Seconds to wait for another session's write of a few bytes."""
+_LIMIT = 1 << 20
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sorting:
+    """How a list is sorted."""
+
+    column: str
+    """A column's own word; one that is not known any more counts for nothing."""
+    backwards: bool
+
+
+class Remembered:
+    """The memory in one folder; the folder is made when something is to be kept."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._path = os.path.join(folder, "sorting.json")
+
+    def sorting(self, store: str) -> Sorting | None:
+        """How the list of a store (`StoreId.token`) was sorted last; None where that is not known."""
+        found = self._read().get(store)
+        match found:
+            case [str(column), bool(backwards)]:
+                return Sorting(column=column, backwards=backwards)
+        return None
+
+    def keep(self, store: str, sorting: Sorting) -> bool:
+        """Remember how a store's list is sorted; False, with a line in the log, where that cannot be.
+
+        Waits a second at most for other sessions.
+        """
+        try:
+            os.makedirs(self._folder, mode=0o700, exist_ok=True)
+            with FileLock(self._path + ".lock", timeout=_PATIENCE):
+                known = self._read()
+                known.pop(store, None)
+                known[store] = [sorting.column, sorting.backwards]
+                self._write(dict(list(known.items())[-_MOST:]))
+        except (OSError, Timeout) as error:
+            _log.info("the sorting is not remembered: %s", error)
+            return False
+        return True
+
+    def _read(self) -> dict[str, object]:
+        try:
+            with open(self._path, "rb") as file:
+                known = json.loads(file.read(_LIMIT))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return known if isinstance(known, dict) else {}
+
+    def _write(self, known: dict[str, object]) -> None:
+        fd, path = tempfile.mkstemp(dir=self._folder, prefix=".sorting-")
+        try:
+            with os.fdopen(fd, "w", encoding="utf-8") as file:
+                json.dump(known, file)
+            os.replace(path, self._path)
+        except BaseException:
+            os.unlink(path)
+            raise
