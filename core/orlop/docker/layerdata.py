@@ -94,7 +94,8 @@ class Vfs:
             copy_tree(self._root, self.tree(below), self.tree(cache_id))
 
     def unpack(self, cache_id: str, archive: Archive) -> int:
-        _Merge(Tree(self._root, self.tree(cache_id))).take(archive)
+        with Tree(self._root, self.tree(cache_id)) as tree:
+            _Merge(tree).take(archive)
         return archive.size
 
 
@@ -122,7 +123,8 @@ class Overlay2:
         link = base64.b32encode(self._token(20)).decode()[:26]
         own = Looks(uid=os.geteuid(), gid=os.getegid())
         self._writer.create(layout.link_file(cache_id), link.encode(), mode=0o644)
-        Tree(self._root, "overlay2/l").make_link(link, f"../{cache_id}/diff", own)
+        with Tree(self._root, "overlay2/l") as links:
+            links.make_link(link, f"../{cache_id}/diff", own)
         if lower is None:
             return
         self._writer.create(f"{folder}/lower", lower.encode(), mode=0o644)
@@ -131,7 +133,8 @@ class Overlay2:
             self._writer.create(f"overlay2/{below}/committed", b"", mode=0o600)
 
     def unpack(self, cache_id: str, archive: Archive) -> int:
-        _Overlay(Tree(self._root, self.tree(cache_id))).take(archive)
+        with Tree(self._root, self.tree(cache_id)) as tree:
+            _Overlay(tree).take(archive)
         return self._root.content_size(self.tree(cache_id))  # as pkg/directory counts, links' texts included
 
     def _lower(self, below: str) -> str:

@@ -13,6 +13,8 @@ import os
 import stat as stat_module
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
 
 from orlop.errors import Escapes, WrongKind
 from orlop.fs import Folder, Root, Stat, join, split, translate
@@ -40,7 +42,7 @@ class Looks:
 
 
 class Tree:
-    """A tree that is being made, below a folder that exists.
+    """A tree that is being made, below a folder that exists; close it when it is done.
 
     Every method raises, besides what it names: Escapes (the path leads through a
     link, or out), WrongKind (through a file), NoPermission, NoSpace, StorageFailure.
@@ -50,6 +52,18 @@ class Tree:
         self._root = root
         self.path = path
         """Of the tree's folder, relative to the root."""
+        self._last: tuple[str, Folder] | None = None  # the folder of the member before: the next is mostly beside it
+
+    def close(self) -> None:
+        self._forget()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def stat(self, path: str) -> Stat | None:
         """What is at a path of the tree; None for nothing."""
@@ -113,7 +127,13 @@ class Tree:
             NotFound: the target is not in the tree.
             WrongKind: it is a folder.
         """
-        with self._told(target), self._parent(target) as (source, old), self._parent(path) as (folder, name):
+        above, _, old = target.rpartition("/")
+        split(target)
+        with (
+            self._told(target),
+            self._root.folder(join(self.path, above)) as source,
+            self._parent(path) as (folder, name),
+        ):
             if source.stat(old).kind == "folder":
                 raise WrongKind("folder", "file", path=target)
             os.link(old, name, src_dir_fd=source.fd, dst_dir_fd=folder.fd, follow_symlinks=False)
@@ -147,6 +167,7 @@ class Tree:
         if found is None:
             return
         if found.kind == "folder":
+            self._forget()  # it may lie in what is removed
             Writer(self._root).remove_tree(join(self.path, path))
             return
         with self._told(path), self._parent(path) as (folder, name):
@@ -159,8 +180,16 @@ class Tree:
         parts = split(path)
         if not parts and not itself:
             raise Escapes(path, "the tree itself is no name in it")
-        with self._root.folder(join(self.path, *parts[:-1])) as folder:
-            yield folder, parts[-1] if parts else ""
+        above = "/".join(parts[:-1])
+        if self._last is None or self._last[0] != above:
+            self._forget()
+            self._last = above, self._root.folder(join(self.path, above))
+        yield self._last[1], parts[-1] if parts else ""
+
+    def _forget(self) -> None:
+        if self._last is not None:
+            self._last[1].close()
+            self._last = None
 
     @contextlib.contextmanager
     def _told(self, path: str) -> Iterator[None]:
