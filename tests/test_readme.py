@@ -1,6 +1,8 @@
 """README.md says what the program has: every command, every rule, and commands that exist."""
 
+import os
 import re
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,27 @@ def test_every_printed_command_is_understood(line: str) -> None:
     words = line.partition("#")[0].partition("|")[0].split()[1:]
 
     assert parser().parse_args(words).command == words[0]
+
+
+def test_the_library_does_what_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    section = README.partition("## As a library")[2]
+    code = section.partition("```python\n")[2].partition("```")[0]
+    (tmp_path / "docker").mkdir()
+    with tarfile.open(tmp_path / "layer.tar", "w") as archive:
+        archive.add(__file__, "srv/app", filter=_own)
+    monkeypatch.chdir(tmp_path)
+    known: dict[str, object] = {"path": str(tmp_path / "docker"), "blob": "sha256:" + "b" * 64}
+    exec(compile(code, "README.md", "exec"), known)
+
+    assert (tmp_path / "copy.tar").read_bytes() == (tmp_path / "layer.tar").read_bytes()
+    store = kinds.open(str(tmp_path / "docker"))
+    assert (store.rows().rows, os.listdir(tmp_path / "docker/image/overlay2/layerdb/sha256")) == ((), [])
+    store.close()
+
+
+def _own(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid, member.gid = os.geteuid(), os.getegid()
+    return member
 
 
 def test_pictures_and_paths_are_there() -> None:
