@@ -253,6 +253,56 @@ def test_a_config_too_large_to_be_parsed_holds_all_layers(planning: Any) -> None
     assert large.id in reason
 
 
+def test_a_config_behind_a_link_which_the_engine_follows_holds_all_layers(planning: Any) -> None:
+    base = planning.data.image({"a": b"a"}, names=["base:1"])
+    linked = planning.data.image(on=base, config={"User": "linked"}, names=["linked:1"])
+    config = planning.data.at(layout.config(planning.data.driver, linked.id))
+    os.rename(config, planning.data.at("elsewhere"))
+    os.symlink(planning.data.at("elsewhere"), config)
+    [reason] = planning.refusal(planning.rows("base:1")).reasons
+    assert linked.id in reason
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", None])
+def test_a_container_without_its_image_holds_all_layers_where_its_mount_does_not_tell_them(
+    planning: Any, content: bytes | None
+) -> None:
+    base = planning.data.image({"a": b"a"}, names=["base:1"])
+    container = _container_of_a_removed_image(planning, planning.data.image(on=base, config={"User": "gone"}))
+    parent = f"{layout.mounts(planning.data.driver)}/{container}/parent"
+    _break(planning, parent, content)
+    [reason] = planning.refusal(planning.rows("base:1")).reasons
+    assert container in reason
+
+
+@pytest.mark.parametrize(("file", "content"), [("parent", b""), ("parent", b"garbage"), ("diff", None)])
+def test_a_container_without_its_image_holds_all_layers_where_a_record_does_not_tell_them(
+    planning: Any, file: str, content: bytes | None
+) -> None:
+    base = planning.data.image({"a": b"a"}, names=["base:1"])
+    gone = planning.data.image({"b": b"b"}, {"c": b"c"}, on=base)
+    container = _container_of_a_removed_image(planning, gone)
+    _break(planning, f"{record(planning, gone.layers[1])}/{file}", content)
+    if file == "diff":
+        os.unlink(planning.data.at(f"{record(planning, gone.layers[1])}/parent"))
+    [reason] = planning.refusal(planning.rows("base:1")).reasons
+    assert container in reason
+    assert gone.layers[1].chain_id in reason
+
+
+def _container_of_a_removed_image(planning: Any, image: Any) -> str:
+    container: str = planning.data.container("worker", image)
+    os.unlink(planning.data.at(layout.config(planning.data.driver, image.id)))
+    return container
+
+
+def _break(planning: Any, path: str, content: bytes | None) -> None:
+    if content is None:
+        os.unlink(planning.data.at(path))
+    else:
+        planning.data.write(path, content)
+
+
 def test_a_damaged_image_that_stays_is_mentioned_where_layers_go(planning: Any) -> None:
     planning.data.image({"a": b"a"}, names=["app:1"])
     broken = planning.data.image({"b": b"b"}, names=["broken:1"])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from orlop.change import Drop
 from orlop.docker import layout
-from orlop.docker.model import ConfigState, Layer, Model
+from orlop.docker.model import ConfigState, Image, Layer, Model
 from orlop.errors import NotFound, OrlopError
 from orlop.fs import Root, Stat, changed_meanwhile
 from orlop.plan import Quarantine, Reason
@@ -101,10 +101,45 @@ def _refusals(model: Model, going: tuple[str, ...], doomed: Set[str]) -> Iterato
     if model.driver not in layout.READABLE_DRIVERS:
         yield f"Orlop cannot reach the data of driver {model.driver}, so it cannot free layers; names can be removed"
     yield from _parent_lost(model, frozenset(going))
+    yield from _unknown_stacks(model)
     for image in sorted(model.images):
-        state = model.images[image].config
-        if image not in doomed and state in (ConfigState.TOO_LARGE, ConfigState.UNREADABLE):
-            yield f"which layers {image} needs cannot be known: its config is {state}"
+        if image not in doomed and _may_be_served(model.images[image]):
+            yield f"which layers {image} needs cannot be known: its config is {model.images[image].config}"
+
+
+def _may_be_served(image: Image) -> bool:
+    """Whether the engine may know an image whose layers Orlop cannot: it follows a link, and parses any size."""
+    if image.config is ConfigState.WRONG_KIND:
+        return not image.engine_says
+    return image.config in (ConfigState.TOO_LARGE, ConfigState.UNREADABLE)
+
+
+def _unknown_stacks(model: Model) -> Iterator[str]:
+    """Containers whose image is gone, and whose own records no longer tell every layer that they stand on."""
+    for name, mount in sorted(model.mounts.items()):
+        container = model.containers.get(name)
+        if container is None:
+            continue
+        image = model.images.get(container.image or "")
+        if mount.parent is None and (image is None or image.config is not ConfigState.GOOD):
+            why = mount.problem or "it has no file parent"
+            yield f"which layers container {name} stands on cannot be known: of its mount record, {why}"
+        elif (lost := _end_of_record(model, mount.parent)) is not None:
+            yield f"container {name} stands on {lost}, whose record does not tell the layer below"
+
+
+def _end_of_record(model: Model, top: str | None) -> str | None:
+    """The record of a stack, from its top, that cannot tell its parent and that no image's chain explains."""
+    seen: set[str] = set()
+    while top is not None and top not in seen and not model.users_of.get(top):
+        seen.add(top)
+        layer = model.layers.get(top)
+        if layer is None:
+            return None
+        if layer.parent is None and not layer.problems.keys().isdisjoint(("parent", "diff")):
+            return top
+        top = layer.parent
+    return None
 
 
 def _parent_lost(model: Model, going: frozenset[str]) -> Iterator[str]:

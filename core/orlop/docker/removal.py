@@ -21,6 +21,8 @@ from orlop.records import Key, StoreId
 MANY = 20
 """Images that a plan may take without being weighty."""
 
+_LAYERS_LOST = (ConfigState.EMPTY, ConfigState.ALTERED, ConfigState.MALFORMED, ConfigState.WRONG_KIND)
+
 
 def plan_removal(root: Root, model: Model, identity: StoreId, intent: Remove) -> Plan | Refusal:
     """Delete rows: names, and images with their last name; rows without a name delete the image by its id.
@@ -262,7 +264,7 @@ class _Deletion:
         going = frozenset(self.images)
         for image in sorted(self.model.images):
             state = self.model.images[image].config
-            if image not in going and state in (ConfigState.EMPTY, ConfigState.ALTERED, ConfigState.MALFORMED):
+            if image not in going and state in _LAYERS_LOST:
                 because = f"its config is {state}: if it had these layers, they come back with the next pull"
                 yield Reason(verb="note", subject=f"image {image}", because=because)
 
