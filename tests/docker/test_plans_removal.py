@@ -133,6 +133,13 @@ def test_a_damaged_child_still_counts(planning: Any) -> None:
     assert child.id in planning.refusal(by_id(base)).reasons[0]
 
 
+def test_metadata_left_behind_by_a_missing_image_is_no_child(planning: Any) -> None:
+    base = planning.data.image({"a": b"a"}, names=["base:1"])
+    built = planning.data.build(Step(created_by="RUN b", files={"b": b"b"}), on=base)[-1]
+    os.unlink(planning.data.at(layout.config(planning.data.driver, built.id)))
+    assert layout.config(planning.data.driver, base.id) in moved(planning.plan(planning.rows("base:1")))
+
+
 def test_children_go_before_their_parents_in_one_plan(planning: Any) -> None:
     driver = planning.data.driver
     base = planning.data.image({"a": b"a"}, names=["base:1"], local=True)

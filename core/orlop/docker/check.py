@@ -366,6 +366,8 @@ def _distribution(model: Model) -> Iterator[Finding]:
 
 def _parents(model: Model) -> Iterator[Finding]:
     for image in _sorted(model.images.values()):
+        if image.config is ConfigState.MISSING:
+            continue  # DK15: its metadata is a leftover
         path = join(layout.metadata(model.driver, image.id), "parent")
         if image.parent_problem:
             yield _finding(model, "DK17", path, f"it cannot be read: {image.parent_problem}", images=[image.id])

@@ -66,7 +66,7 @@ def join_model(root: Root, parts: Parts) -> Model:
         notes=notes(driver, other, containerd, unreadable, engine, engine_text, _hidden(images)),
         seen_at=times.now(),
         names_of=names_of,
-        children_of=_grouped((image.parent, image.id) for image in images.values() if image.parent),
+        children_of=_children_of(images),
         users_of=_users_of(images),
         layer_children_of=_grouped((layer.parent, layer.chain_id) for layer in layers.values() if layer.parent),
         mounts_on=_grouped((mount.parent, mount.name) for mount in parts.mounts.entries.values() if mount.parent),
@@ -123,6 +123,12 @@ def _with_parent(image: Image, key: ParentKey) -> Image:
 def _hidden(images: Mapping[str, Image]) -> int:
     """How many configs this user may not read."""
     return sum(1 for image in images.values() if image.config is ConfigState.UNREADABLE and not image.engine_says)
+
+
+def _children_of(images: Mapping[str, Image]) -> dict[str, tuple[str, ...]]:
+    """Image id → its children; metadata that a removed image left behind makes no child of it, as for the engine."""
+    present = (image for image in images.values() if image.config is not ConfigState.MISSING)
+    return _grouped((image.parent, image.id) for image in present if image.parent)
 
 
 def _users_of(images: Mapping[str, Image]) -> dict[str, tuple[str, ...]]:
