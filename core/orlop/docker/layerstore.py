@@ -346,14 +346,26 @@ class LayerStore:
             for name, content in _record(layer, read.tar_split):
                 writer.create(f"{transaction}/{name}", content, mode=0o644)
             sync(root)
-            writer.move(transaction, layout.layer(self._driver, layer.chain_id))
+            self._publish(writer, transaction, layer)
         except BaseException:
             with contextlib.suppress(OrlopError):  # the first failure is the one to tell
                 self._undo(root, cache_id, transaction)
             raise
         return layer
 
+    def _publish(self, writer: Writer, transaction: str, layer: StoredLayer) -> None:
+        """Give the record its name, or leave it where it was: the rename may be done and only its sync fail."""
+        record = layout.layer(self._driver, layer.chain_id)
+        try:
+            writer.move(transaction, record)
+        except BaseException:
+            if not writer.root.exists(transaction):
+                with contextlib.suppress(OrlopError):  # the name is back before the sync that may fail again
+                    writer.move(record, transaction)
+            raise
+
     def _undo(self, root: Root, cache_id: str, transaction: str) -> None:
+        """Remove what was made of a layer."""
         self._run((*parts_of(root, self._driver, cache_id).drops(), Drop(path=transaction, tree=True, missing_ok=True)))
 
     def _remove(self, root: Root, layer: StoredLayer) -> None:
