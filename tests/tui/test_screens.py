@@ -312,6 +312,12 @@ class Seat:
             self.app.simulate_key(key)
             await self.settle()
 
+    async def rush(self, *keys: str) -> None:
+        """Keys as a terminal gives them that has them all at once: none waits for what the one before led to."""
+        for key in keys:
+            self.app.simulate_key(key)
+        await self.settle()
+
     async def settle(self) -> None:
         """Wait until every message is handled and everything is laid out; much sooner than the pilot is sure of it."""
         quiet = 0
@@ -554,6 +560,64 @@ async def test_a_change_on_disk_leaves_the_cursor_on_its_image() -> None:
         assert "on disk: 1 gone" in seat.screen
         assert seat.app.browse.store is not None
         assert seat.app.browse.store.listing.marks == {ROWS[2].key}
+
+
+ARMED = "dD!zJqQtTiuRpm"
+"""Letters that are commands in the list."""
+
+
+@pytest.mark.parametrize("pane", [False, True])
+async def test_what_is_typed_in_one_go_after_the_filter_key_is_the_filter(pane: bool) -> None:
+    async with seated(unlocked=True) as seat:
+        await seat.rush(*(["2", "tab"] if pane else ["j"]), "slash", *ARMED)
+        assert seat.app.browse.entry.value == ARMED
+        assert seat.top is seat.app.browse
+        assert seat.gateway.calls("plan") == []
+        await seat.rush("escape", "slash", *"nginx", "enter", "d")
+        assert seat.gateway.calls("plan") == [(Remove(keys=(ROWS[3].key,)),)]
+
+
+async def test_keys_before_the_filter_key_come_before_it() -> None:
+    async with seated() as seat:
+        await seat.rush("j", "space", "slash", *"nginx", "enter")
+        assert seat.app.browse.store is not None
+        assert seat.app.browse.store.listing.marks == {ROWS[1].key}
+
+
+async def test_what_is_typed_in_one_go_after_the_go_to_key_is_where_to_go() -> None:
+    async with seated(unlocked=True) as seat:
+        await seat.rush("number_sign", *ARMED)
+        assert isinstance(seat.top, Ask)
+        assert seat.top.typed == ARMED
+        await seat.rush("escape", "number_sign", *"nginx:latest", "enter", "d")
+        assert seat.gateway.calls("plan") == [(Remove(keys=(ROWS[3].key,)),)]
+
+
+async def test_what_is_typed_in_one_go_after_the_tag_key_is_the_name() -> None:
+    async with seated(unlocked=True) as seat:
+        await seat.rush("t", *"dd/q:D1")
+        assert isinstance(seat.top, TagDialog)
+        assert seat.top.typed == "dd/q:D1"
+        await seat.rush("enter", "D")
+        assert seat.gateway.calls("plan") == [(Tag(image=ROWS[0].key.id, name="dd/q:D1"),)]
+        assert nothing_was_changed(seat.gateway)
+
+
+async def test_what_is_typed_in_one_go_after_the_palette_key_is_looked_for() -> None:
+    async with seated(unlocked=True) as seat:
+        await seat.rush("colon", *ARMED)
+        assert seat.app.screen.query_one(Input).value == ARMED
+        assert seat.gateway.calls("plan") == []
+
+
+async def test_keys_typed_in_one_go_with_the_key_of_a_dialog_do_not_reach_it() -> None:
+    gateway = StandIn(snapshot())
+    gateway.past = (PAST,)
+    async with seated(gateway, unlocked=True) as seat:
+        await seat.rush("z", "D")
+        await seat.rush("escape")
+        await seat.rush("d", "D", "D")
+        assert nothing_was_changed(gateway)
 
 
 async def test_go_to_takes_a_row_number_an_id_or_a_name() -> None:

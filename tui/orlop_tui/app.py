@@ -1,11 +1,12 @@
 """The screens as one program: the frame is drawn first, the stores come when they are read."""
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from textual import events
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
@@ -13,6 +14,8 @@ from textual.screen import Screen
 from orlop_tui import messages
 from orlop_tui.safe_app import SafeApp
 from orlop_tui.screens.browse import Browse
+from orlop_tui.screens.dialog import Dialog
+from orlop_tui.widgets.entry import Entry, Listening
 
 
 class Commands(Provider):
@@ -53,6 +56,13 @@ class _Run:
         app.call_later(app.command, self._action)
 
 
+class Palette(CommandPalette):
+    """The framework's palette, which tells when its line for typing is there."""
+
+    def on_descendant_focus(self) -> None:
+        self.post_message(Listening(self))
+
+
 class OrlopApp(SafeApp, inherit_bindings=False):
     """The browser over a gateway; a test passes a gateway of its own.
 
@@ -82,6 +92,8 @@ class OrlopApp(SafeApp, inherit_bindings=False):
         self.animation_level = "none"
         self.gateway = gateway
         self.browse = Browse(gateway, paths, unlocked=unlocked, title=title)
+        self._held: list[events.Key] = []
+        self._held_for: Screen[Any] | None = None
 
     def get_default_screen(self) -> Screen[None]:
         return self.browse
@@ -111,6 +123,64 @@ class OrlopApp(SafeApp, inherit_bindings=False):
 
     def action_interrupt(self) -> None:
         self.browse.interrupt()
+
+    def action_command_palette(self) -> None:
+        if not isinstance(self.screen, CommandPalette):
+            self.push_screen(Palette(id="--command-palette"))
+
+    # --- keys, one after the other
+
+    async def on_event(self, event: events.Event) -> None:
+        """Do what a key does before the next one is looked at.
+
+        The framework hands a key to the widget that has the focus, and looks for its
+        binding only when the key has come back from there through every parent. Keys
+        that are typed faster than that would be bindings of what the first of them
+        has just left: the name after ``/`` or ``#`` would be commands for the list.
+        """
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            self.app_focus = True
+            await self._key(event)
+        else:
+            await super().on_event(event)
+
+    async def _key(self, event: events.Key) -> None:
+        if await self._check_bindings(event.key, priority=True):
+            return
+        screen = self.screen
+        if self._is_opening(screen):
+            self._hold(event, screen)
+        elif isinstance(screen, Dialog | Browse):
+            if isinstance(self.focused, Entry) and self.focused.take(event):
+                return
+            if not screen.heard(event):
+                await self._check_bindings(event.key)
+        else:
+            await super().on_event(event)
+
+    def _is_opening(self, screen: Screen[Any]) -> bool:
+        if isinstance(screen, Dialog):
+            return not screen.is_painted
+        return isinstance(screen, Palette) and screen.focused is None
+
+    def _hold(self, event: events.Key, screen: Screen[Any]) -> None:
+        """Keep a key for a screen that is opened for typing; any other is deaf until it was painted."""
+        if screen is not self._held_for:
+            self._held_for, self._held = screen, []
+        if not isinstance(screen, Dialog) or screen.is_for_typing:
+            self._held.append(event)
+
+    async def on_listening(self, message: Listening) -> None:
+        """Give a screen the keys that were held for it, before any later one."""
+        screen = message.screen
+        if isinstance(screen, Dialog):
+            screen.now_painted()
+        if screen is not self._held_for:
+            return
+        held, self._held, self._held_for = self._held, [], None
+        for event in held:
+            await self._key(event)
+            await self._flush_next_callbacks()  # what a dialog gave back, as after any key
 
     # --- messages of the gateway, each to where it is drawn
 

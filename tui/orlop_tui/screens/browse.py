@@ -27,6 +27,7 @@ from orlop_tui.screens.changing import TagDialog
 from orlop_tui.screens.dialog import Ask, Choice, Confirm, Menu, Notice
 from orlop_tui.screens.stores import OpenStore
 from orlop_tui.screens.wording import WIDE
+from orlop_tui.widgets.entry import Entry
 from orlop_tui.widgets.filtering import BadFilter, parse
 from orlop_tui.widgets.keyline import KeyHint, KeyLine
 from orlop_tui.widgets.lines import LOOKS, Bar, Line, LinesView, Role, Span, Spans, fit, fold, line, span
@@ -118,7 +119,7 @@ class Browse(Screen[None]):
         self.side = Vertical(id="side")
         self.strip = Bar(id="strip")
         self.panes = LinesView(id="panes")
-        self.entry = Input(id="filter", placeholder=_FILTER_HINT, select_on_focus=False)
+        self.entry = Entry(id="filter", placeholder=_FILTER_HINT, select_on_focus=False)
         self.status_bar = Bar(id="status")
         self.keys = KeyLine(id="keys")
         self.small = LinesView(self._too_small, id="small")
@@ -166,7 +167,7 @@ class Browse(Screen[None]):
         entry.cursor_blink = False
         self.small.can_focus = False
         self.table.empty = self._said_when_empty
-        self.table.focus()
+        self.set_focus(self.table)
         self.draw()
 
     @property
@@ -274,9 +275,9 @@ class Browse(Screen[None]):
 
     def _hints(self) -> list[KeyHint]:
         help_and_quit = [KeyHint("?", "help", "help"), KeyHint("q", "quit", "quit")]
-        if self.entry.has_focus:
+        if self.focused is self.entry:
             return [KeyHint("Enter", "to the list", "leave_filter"), KeyHint("Esc", "no filter", "back")]
-        if self.panes.has_focus:
+        if self.focused is self.panes:
             chosen = [("Tab", "list", "to_list"), ("1-4", "panes", "next_pane(1)"), ("Enter", "follow", "follow")]
             chosen += [("u", "unmap", "unmap"), ("c", "copy", "copy"), ("Esc", "back", "back")]
         else:
@@ -509,15 +510,17 @@ class Browse(Screen[None]):
         return tuple(key.name for key in listing.targets().keys if key.name is not None) if listing is not None else ()
 
     def _mapping(self) -> ToMapping | None:
-        current = self.panes.current if self.panes.has_focus else None
+        current = self.panes.current if self.focused is self.panes else None
         return current.target if current is not None and isinstance(current.target, ToMapping) else None
 
     # --- keys: the list
 
-    def on_key(self, event: events.Key) -> None:
+    def heard(self, event: events.Key) -> bool:
+        """A key, before any binding of it: what was said is read. True: it is used up."""
         if self._remark and not self.changes.busy:
             self._remark = ()
             self.draw_lines()
+        return False
 
     def on_key_line_clicked(self, message: KeyLine.Clicked) -> None:
         message.stop()
@@ -610,26 +613,30 @@ class Browse(Screen[None]):
             return
         entry = self.entry
         entry.display = True
-        entry.focus()
+        self.set_focus(entry)
 
     def on_input_changed(self, message: Input.Changed) -> None:
         message.stop()
+        self._narrow()
+
+    def _narrow(self) -> None:
+        """Filter by what is in the line now."""
         store = self.store
         if store is None:
             return
         try:
-            store.listing.set_filter(parse(message.value, now=store.snapshot.seen_at))
+            store.listing.set_filter(parse(self.entry.value, now=store.snapshot.seen_at))
             self._bad_filter = ""
         except BadFilter as error:
             self._bad_filter = str(error)
         self._listing_changed()
 
-    def on_input_submitted(self, message: Input.Submitted) -> None:
-        message.stop()
+    def action_typed(self) -> None:
         self.action_leave_filter()
 
     def action_leave_filter(self) -> None:
-        self.table.focus()
+        self._narrow()
+        self.set_focus(self.table)
         entry = self.entry
         entry.display = bool(entry.value)
 
@@ -637,7 +644,8 @@ class Browse(Screen[None]):
         entry = self.entry
         entry.value = ""
         entry.display = False
-        self.table.focus()
+        self._narrow()
+        self.set_focus(self.table)
 
     def action_go_to(self) -> None:
         if not self._stopped_by("go_to"):
@@ -670,7 +678,6 @@ class Browse(Screen[None]):
         if store.listing.position_of(key) is None:
             store.listing.show_only(marked=False, problems=False)
             self._drop_filter()
-            store.listing.set_filter(parse("", now=0))
         found = store.listing.jump(key)
         self._listing_changed()
         return found
@@ -701,7 +708,7 @@ class Browse(Screen[None]):
         self.view = max(-1, min(1, view))
         self.set_class(self.view < 0, "list-only")
         self.set_class(self.view > 0, "panes-only")
-        (self.panes if self.view > 0 else self.table).focus()
+        self.set_focus(self.panes if self.view > 0 else self.table)
         self.call_after_refresh(self.draw)
 
     def action_zoom(self, step: int) -> None:
@@ -710,12 +717,12 @@ class Browse(Screen[None]):
     def action_to_list(self) -> None:
         if self.view > 0:
             self._set_view(0)
-        self.table.focus()
+        self.set_focus(self.table)
 
     def action_follow(self) -> None:
-        if self.rail.has_focus:
+        if self.focused is self.rail:
             self.rail.pick()
-        elif self.panes.has_focus and self.panes.pick():
+        elif self.focused is self.panes and self.panes.pick():
             return
         elif self.store is not None:
             self._set_view(1)
@@ -750,10 +757,10 @@ class Browse(Screen[None]):
         store, entry = self.store, self.entry
         if self.view > 0:
             self._set_view(0)
-        elif entry.has_focus or entry.value:
+        elif self.focused is entry or entry.value:
             self._drop_filter()
-        elif not self.table.has_focus:
-            self.table.focus()
+        elif self.focused is not self.table:
+            self.set_focus(self.table)
         elif store is not None and store.listing.anchor is not None:
             store.listing.end_range()
         elif store is not None and store.listing.is_narrowed:
@@ -845,7 +852,7 @@ class Browse(Screen[None]):
         self.app.push_screen(Menu("Copy", choices), self._copy)
 
     def _copies(self, store: OpenStore, row: Row) -> Iterable[tuple[str, str, str]]:
-        current = self.panes.current if self.panes.has_focus else None
+        current = self.panes.current if self.focused is self.panes else None
         if current is not None and current.copy:
             yield "l", "this line", current.copy
         if row.key.name is not None:

@@ -175,9 +175,8 @@ class PlanDialog(Change):
         self.remark("a new file for the plan; `orlop apply` takes it", Role.FAINT)
         self.ask("file", f"orlop-plan-{self.plan.fingerprint[7:15]}.json")
 
-    def on_input_submitted(self, message: Input.Submitted) -> None:
-        message.stop()
-        text = message.value.strip()
+    def action_typed(self) -> None:
+        text = self.typed
         if self._saving:
             if text:
                 self.host.save_plan(self.plan, os.path.expanduser(text))
@@ -194,6 +193,7 @@ class TagDialog(Dialog[str]):
 
     leaves = "back"
     leave_keys = "Esc"
+    is_for_typing = True
 
     def __init__(self, store: OpenStore, row: Row) -> None:
         super().__init__()
@@ -224,7 +224,7 @@ class TagDialog(Dialog[str]):
 
     def on_input_changed(self, message: Input.Changed) -> None:
         message.stop()
-        self._judge(message.value.strip())
+        self._judge(self.typed)
 
     def _judge(self, text: str) -> str | None:
         """Say what the name would do; the whole name where it would do something."""
@@ -246,14 +246,11 @@ class TagDialog(Dialog[str]):
             self.remark(f"moves {name} from {words.short(there.key.id)} to {words.short(self.row.key.id)}; z undoes")
         return name
 
-    def on_input_submitted(self, message: Input.Submitted) -> None:
-        message.stop()
+    def action_typed(self) -> None:
         self.action_go()
 
     def action_go(self) -> None:
-        if not self._painted:
-            return
-        name = self._judge(self.query_one("#typed", Input).value.strip())
+        name = self._judge(self.typed)
         if name is not None:
             self.dismiss(name)
 
@@ -304,9 +301,8 @@ class PurgeDialog(Change):
         self.remark("type purge and Enter")
         self.ask("purge")
 
-    def on_input_submitted(self, message: Input.Submitted) -> None:
-        message.stop()
-        if message.value.strip() == "purge" and not self.why_not():
+    def action_typed(self) -> None:
+        if self.typed == "purge" and not self.why_not():
             self.dismiss("apply")
         else:
             self.remark(self.why_not() or "that is not purge; Esc keeps everything")

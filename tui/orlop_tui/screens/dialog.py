@@ -8,9 +8,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Input
 
 from orlop.plan import Intent, Plan
+from orlop_tui.widgets.entry import Entry, Listening
 from orlop_tui.widgets.keyline import KeyHint, KeyLine
 from orlop_tui.widgets.lines import LOOKS, Bar, Line, LinesView, Role, Spans, fold, span
 
@@ -33,7 +33,7 @@ class Dialog(ModalScreen[Result | None]):
     """A box over the browser. Enter and Esc leave everything as it is.
 
     Keys that were typed before the dialog was painted are dropped: nobody can have
-    meant them for it.
+    meant them for it. A dialog that is opened in order to type gets them all.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = LOOKS
@@ -47,6 +47,8 @@ class Dialog(ModalScreen[Result | None]):
     leaves = "close"
     """What the keys that leave do, in a word or two."""
     leave_keys = "Enter/Esc"
+    is_for_typing = False
+    """Whether what is typed after the key that opens it is meant for it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,23 +75,29 @@ class Dialog(ModalScreen[Result | None]):
         with Vertical(id="box"):
             yield Bar(id="title")
             yield LinesView(self.body, id="said")
-            yield Input(id="typed", select_on_focus=False)
+            yield Entry(id="typed", select_on_focus=False)
             yield Bar(id="remark")
             yield KeyLine(id="dialog-keys")
 
     def on_mount(self) -> None:
-        typed = self.query_one("#typed", Input)
+        typed = self.query_one("#typed", Entry)
         typed.display = False
         typed.cursor_blink = False
-        self.query_one("#said").focus()
+        self.set_focus(self.query_one("#said"))
         self.draw()
         self.begin()
-        self.call_after_refresh(self._now_painted)
+        self.call_after_refresh(self.post_message, Listening(self))
 
     def begin(self) -> None:
         """What a dialog does once its parts are there; overridden."""
 
-    def _now_painted(self) -> None:
+    @property
+    def is_painted(self) -> bool:
+        """Whether it hears keys."""
+        return self._painted
+
+    def now_painted(self) -> None:
+        """From here on every key is meant for the dialog; the app says so, in the order of the keys."""
         self._painted = True
 
     def on_resize(self, event: events.Resize) -> None:
@@ -119,24 +127,36 @@ class Dialog(ModalScreen[Result | None]):
 
     def ask(self, placeholder: str, value: str = "") -> None:
         """Open the line for typing."""
-        typed = self.query_one("#typed", Input)
+        typed = self.query_one("#typed", Entry)
         typed.placeholder = placeholder
         typed.value = value
         typed.display = True
-        typed.focus()
+        self.set_focus(typed)
         self.call_after_refresh(self._fit_body)
 
     def stop_asking(self) -> None:
-        typed = self.query_one("#typed", Input)
+        typed = self.query_one("#typed", Entry)
         typed.display = False
-        self.query_one("#said").focus()
+        self.set_focus(self.query_one("#said"))
         self.call_after_refresh(self._fit_body)
 
     @property
     def is_asking(self) -> bool:
         return bool(self.query_one("#typed").display)
 
+    @property
+    def typed(self) -> str:
+        """What is in the line, without blanks at its ends."""
+        return str(self.query_one("#typed", Entry).value).strip()
+
+    def action_typed(self) -> None:
+        """Enter in the line for typing; overridden."""
+
     # --- keys
+
+    def heard(self, event: events.Key) -> bool:
+        """A key, before any binding of it; True: it is used up."""
+        return False
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return self._painted
@@ -248,15 +268,12 @@ class Menu(Dialog[object]):
         if current is not None and isinstance(current.target, Choice):
             self.dismiss(current.target.value)
 
-    def on_key(self, event: events.Key) -> None:
-        if not self._painted:
-            return
+    def heard(self, event: events.Key) -> bool:
         for choice in self._choices:
             if event.character == choice.letter:
-                event.stop()
-                event.prevent_default()
                 self.dismiss(choice.value)
-                return
+                return True
+        return False
 
     def on_lines_view_picked(self, message: LinesView.Picked) -> None:
         message.stop()
@@ -269,6 +286,7 @@ class Ask(Dialog[str]):
 
     leaves = "back"
     leave_keys = "Esc"
+    is_for_typing = True
 
     def __init__(self, title: str, placeholder: str, lines: Sequence[Line] = (), *, word: str = "") -> None:
         super().__init__()
@@ -287,13 +305,11 @@ class Ask(Dialog[str]):
     def begin(self) -> None:
         self.ask(self._placeholder)
 
-    def on_input_submitted(self, message: Input.Submitted) -> None:
-        message.stop()
-        if self._painted:
-            self.action_go()
+    def action_typed(self) -> None:
+        self.action_go()
 
     def action_go(self) -> None:
-        text = self.query_one("#typed", Input).value.strip()
+        text = self.typed
         if self._word and text != self._word:
             self.remark(f"type {self._word}, or Esc")
             return
