@@ -1,7 +1,7 @@
 """How bytes of a store are reached: below one directory descriptor, following no link.
 
-This half reads. The half that writes is `orlop.fs.writer`, and only the plan
-executor, the journal and the sample maker import it.
+This half reads. The half that writes is `orlop.fs.writer`, with `orlop.fs.trees` for the
+content of layers; which modules may import it is a rule of the linter.
 
 Paths are texts relative to the root with ``/`` between the parts; names that are
 not UTF-8 are kept with surrogate escapes. Every part is opened by itself with
