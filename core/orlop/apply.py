@@ -69,6 +69,7 @@ def apply(
     Raises:
         Locked, NeedsStatement, ReadOnly: as `Store.guard`; nothing was done.
         Unfinished: an earlier change was cut off; or this one failed and could not be taken back.
+        Unsupported: a later version of Orlop was cut off.
         Refused: the store would refuse it now.
         Changed: the store is no longer what the plan saw; says what differs.
         WouldHarm: it did new damage and was taken back.
@@ -114,6 +115,10 @@ def undo(
     with their old bytes, owner, mode and attributes. It can be repeated after a
     failure or a kill.
 
+    What others wrote in the place of something since is never overwritten. It
+    keeps a whole change from being taken back; of one that was cut off, everything
+    else is taken back, so that there always is a way out, and remarks name what stayed.
+
     Args:
         store: where it was done.
         journal: of that store.
@@ -124,8 +129,10 @@ def undo(
         NotFound: there is no such change, or none to take back.
         Refused: it was taken back already, its quarantine was emptied, or it was made in another store of this root.
         Changed: something that it would bring back is in the way, or has changed since; nothing was done.
+            Of a change that was cut off only if its quarantine is no longer what it was.
         Malformed: its journal is damaged.
         Unfinished: another change was cut off.
+        Unsupported: a later version of Orlop was cut off.
         Locked, NeedsStatement, ReadOnly, NoSpace, StorageFailure …
     """
     with store.guard(statement), journal.writing():
@@ -133,7 +140,7 @@ def undo(
         _refuse_another(store, change)
         store.refresh(None)
         before = _Health.of(store, _SILENT)
-        run = _Run(store, journal, change)
+        run = _Run(store, journal, change, cut_off=change.state is State.UNFINISHED)
         run.verify_backward()
         run.undo()
         return run.settled(before, f"undo of: {change.action}")
@@ -144,24 +151,30 @@ def finish(store: Store, journal: Journal, *, statement: Statement | None = None
 
     Raises:
         NotFound: none was cut off.
+        Unsupported: a later version of Orlop was cut off.
         Refused: it was made in another store of this root.
-        Changed: the store is no longer what the change saw; nothing was done. `undo` may still work.
+        Changed: the store is no longer what the change saw; nothing was done. `undo` takes back what was.
         WouldHarm: complete, it did new damage, and was taken back.
         Locked, NeedsStatement, ReadOnly, NoSpace, StorageFailure …
     """
     with store.guard(statement), journal.writing():
+        journal.refuse_later()
         change = journal.unfinished()
         if change is None:
             raise NotFound("no change was cut off", do="there is nothing to finish")
         _refuse_another(store, change)
         store.refresh(None)
-        run = _Run(store, journal, change)
+        run = _Run(store, journal, change, cut_off=True)
         if change.backward or run.was_going_back():
             before = _Health.of(store, _SILENT)
             run.verify_backward()
             run.backward(State.ROLLED_BACK if change.toward is State.DONE else change.toward)
             return run.settled(before, f"undo of: {change.action}", "it was being taken back, and now is")
-        run.verify_forward()
+        try:
+            run.verify_forward()
+        except Changed as error:
+            error.do = "`orlop undo PATH` takes back what was done of it"
+            raise
         return run.forward(_Health.noted_in(change), _SILENT)
 
 
@@ -339,17 +352,25 @@ class _Where(Enum):
     BEFORE = auto()
     AFTER = auto()
     TAKEN_BACK = auto()  # as before, and its new content is no longer kept
+    GONE = auto()  # neither in its place nor in the quarantine
 
 
 class _Run:
-    """One recorded change being done or taken back; the store is held meanwhile."""
+    """One recorded change being done or taken back; the store is held meanwhile.
 
-    def __init__(self, store: Store, journal: Journal, change: Change) -> None:
+    Of a change that was cut off an engine may have gone on since: it is taken back
+    around what that wrote (`left`), for nothing else could ever settle it.
+    """
+
+    def __init__(self, store: Store, journal: Journal, change: Change, *, cut_off: bool = False) -> None:
         self.store = store
         self.change = change
         self.root: Root = journal.root
         self.writer: Writer = journal.writer
         self.log = Log(journal, change)
+        self.cut_off = cut_off
+        self.left: list[str] = []
+        """Facts on what was not taken back."""
 
     # forward
 
@@ -361,6 +382,9 @@ class _Run:
         Raises:
             Changed, Refused
         """
+        for step in self.change.steps:
+            if self._where(step) is _Where.GONE:
+                raise _neither(step)
         self._verify(self.change.steps, _Where.BEFORE, self._can_be_done)
 
     def forward(self, before: "_Health", progress: Progress) -> Receipt:
@@ -459,7 +483,12 @@ class _Run:
 
     def _take_back(self, step: Recorded) -> None:
         where = self._where(step)
+        if where is _Where.GONE:
+            self.left.append(f"{step.path} is gone: something else removed it")
         if where is _Where.AFTER:
+            if self._stays(step):
+                self.left.append(f"{step.path} was written since, and stays; what was there is at {step.old}")
+                return
             self._can_return(step)
         if isinstance(step.step, Quarantine):
             if where is _Where.AFTER:
@@ -471,8 +500,18 @@ class _Run:
         elif where is _Where.BEFORE and self.root.exists(step.old):
             self.writer.remove(step.old)  # only the second name of a file that is still in place
 
+    def _stays(self, recorded: Recorded) -> bool:
+        """Whether something else is in the place of what would come back, and is left there."""
+        if not self.cut_off:
+            return False
+        if isinstance(recorded.step, Quarantine):
+            return self._stat(recorded.path) is not None
+        return self._digest(recorded.path) != recorded.step.new
+
     def _can_return(self, recorded: Recorded) -> None:
         step = recorded.step
+        if self._stays(recorded):
+            return
         if isinstance(step, Quarantine):
             if self._stat(step.path) is not None:
                 raise _in_the_way(step.path)
@@ -496,7 +535,7 @@ class _Run:
     def _leave_other_mounts(self) -> None:
         for home in self.change.homes:
             shelf = next((step.shelf for step in self.change.steps if step.home == home), "")
-            if home and self.root.exists(shelf):
+            if home and self.root.exists(shelf) and not self.root.names(shelf):
                 self.writer.remove_folder(shelf)
 
     def _roll_back(self, error: BaseException) -> None:
@@ -518,7 +557,7 @@ class _Run:
             with contextlib.suppress(OrlopError):  # what is shown may be old; the first failure is the one to tell
                 self.store.refresh(None)
         if isinstance(error, OrlopError):
-            error.why = _clauses(error.why, _TAKEN_BACK)
+            error.why = _clauses(error.why, "every other step was taken back" if self.left else _TAKEN_BACK, *self.left)
 
     def settled(self, before: "_Health", action: str, *remarks: str) -> Receipt:
         """The receipt of a change that was taken back, the store read anew."""
@@ -531,7 +570,7 @@ class _Run:
             bytes_freed=0,
             bytes_quarantined=0,
             findings=_Health.of(self.store, _SILENT).new_since(before),
-            remarks=(*remarks, *(f"{folder} was left: something else is in it" for folder in left)),
+            remarks=(*remarks, *self.left, *(f"{folder} was left: something else is in it" for folder in left)),
         )
 
     # both
@@ -549,7 +588,7 @@ class _Run:
         """How far a step is, by what lies where.
 
         Raises:
-            Changed: the thing is neither in its place nor in the quarantine.
+            Changed: the thing is neither in its place nor in the quarantine, and the change was not cut off.
         """
         step = recorded.step
         if isinstance(step, Quarantine):
@@ -557,7 +596,9 @@ class _Run:
                 return _Where.AFTER
             if self.root.exists(step.path):
                 return _Where.BEFORE
-            raise Changed("it is neither in its place nor in the quarantine", path=step.path)
+            if self.cut_off:
+                return _Where.GONE
+            raise _neither(recorded)
         if self.root.exists(recorded.new):
             return _Where.BEFORE
         done = self.root.exists(recorded.old) if step.old is not None else self.root.exists(step.path)
@@ -587,6 +628,7 @@ class _Run:
 
 
 def _to_undo(journal: Journal, change_id: str | None) -> Change:
+    journal.refuse_later()
     unfinished = journal.unfinished()
     if change_id is not None:
         change = journal.find(change_id)
@@ -701,6 +743,10 @@ def _overlap(one: str, other: str) -> bool:
 
 def _clauses(*clauses: str) -> str:
     return "; ".join(clause for clause in clauses if clause)
+
+
+def _neither(recorded: Recorded) -> Changed:
+    return Changed("it is neither in its place nor in the quarantine", path=recorded.path)
 
 
 def _in_the_way(path: str) -> Changed:

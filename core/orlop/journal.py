@@ -35,7 +35,7 @@ from enum import StrEnum
 from typing import NoReturn, Self, TypeAlias
 
 from orlop import locks, times
-from orlop.errors import AlreadyExists, Malformed, NotFound, OrlopError, TooLarge, Unfinished
+from orlop.errors import AlreadyExists, Malformed, NotFound, OrlopError, TooLarge, Unfinished, Unsupported
 from orlop.fs import Root, join, split
 from orlop.fs.writer import SYSTEM, FileOps, Writer, missing_folders, parent
 from orlop.plan import Intent, Plan, Quarantine, Replace, Step, intent_from_json, intent_to_json
@@ -48,6 +48,7 @@ _JOURNAL = "journal"
 _DRAFT = ".new-"
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{9}Z-[0-9a-f]{8}", re.ASCII)
 _LIMIT = 64 << 20
+_CLOSED = frozenset({"done", "undone", "rolled-back", "purging", "purged"})
 _MOST_NOTED = 10_000
 _MOST_TURNS = 1_000
 _TURNS_A_STEP = 16  # a change that is cut off and finished again and again repeats no step, but may say so
@@ -169,6 +170,8 @@ class Change:
     """Ids of images that were not sound before; None likewise."""
     length: int = 0
     """Bytes of the journal that count."""
+    open_later: bool = False
+    """Whether a later version of Orlop made it, and its last line does not close it: it may be half done."""
 
     @property
     def backward(self) -> bool:
@@ -248,6 +251,8 @@ class Journal:
             if change.state is State.DONE and any(n.endswith(".gone") for n in self.root.names(change.path)):
                 # Cut off while it was emptied, on a disk too full to say so first.
                 return replace(change, state=State.PURGED, bytes=0)
+        except _Later as error:
+            return replace(_damaged(name, str(error)), open_later=not _closed(data))
         except OrlopError as error:
             return _damaged(name, str(error))
         return change
@@ -432,10 +437,27 @@ class Journal:
 
         Raises:
             Unfinished
+            Unsupported: as `refuse_later`.
         """
+        self.refuse_later()
         change = self.unfinished()
         if change is not None:
             raise Unfinished(change.id, path=change.path)
+
+    def refuse_later(self) -> None:
+        """Make sure that no later version of Orlop was cut off, whose change this one cannot read.
+
+        Raises:
+            Unsupported: one was.
+        """
+        change = next((change for change in self.changes() if change.open_later), None)
+        if change is not None:
+            raise Unsupported(
+                f"the change {change.id} of a later version of Orlop was cut off before its end",
+                path=change.path,
+                why=change.why,
+                do="finish it or take it back with that version",
+            )
 
 
 class Log:
@@ -458,6 +480,20 @@ class Log:
 
 
 # --- the lines ---------------------------------------------------------------
+
+
+class _Later(Malformed):
+    """What only a later version of this program can have written."""
+
+
+def _closed(data: bytes) -> bool:
+    """Whether the last line that counts closes a change, whatever version wrote it."""
+    last = data[: data.rfind(b"\n")].rpartition(b"\n")[2]
+    try:
+        value = json.loads(last)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and value.get("type") in _CLOSED
 
 
 def _identity(at: int) -> str:
@@ -522,8 +558,11 @@ def _parse(change_id: str, data: bytes) -> Change:
     begin = _object(first, 1)
     if begin.get("type") != "begin":
         _wrong(1, "not the beginning of a change")
-    if begin.get("version") != VERSION:
-        _wrong(1, f"version {begin.get('version')!r}, where this program knows {VERSION}")
+    version = begin.get("version")
+    if type(version) is int and version > VERSION:
+        raise _Later(f"line 1: version {version}, where this program knows {VERSION}")
+    if version != VERSION:
+        _wrong(1, f"version {version!r}, where this program knows {VERSION}")
     change = _begun(change_id, begin, len(whole))
     if rest.count(b"\n") > _MOST_TURNS + _TURNS_A_STEP * len(change.steps):
         raise Malformed("it has more lines than a change can have")
@@ -547,7 +586,7 @@ def _begun(change_id: str, line: Mapping[str, object], length: int) -> Change:
         bytes=0,
         kind=_text(line, "kind"),
         scope=_text(line, "scope"),
-        intent=intent_from_json(line.get("intent")),
+        intent=_intent(line.get("intent")),
         fingerprint=_text(line, "fingerprint"),
         images=_texts(line, "images"),
         steps=tuple(_step(change_id, number, value) for number, value in enumerate(raw, 1)),
@@ -560,6 +599,15 @@ def _begun(change_id: str, line: Mapping[str, object], length: int) -> Change:
         unsound=None if line.get("unsound") is None else frozenset(_texts(line, "unsound")),
         length=length,
     )
+
+
+def _intent(value: object) -> Intent:
+    try:
+        return intent_from_json(value)
+    except Malformed as error:
+        if error.field == "intent.do" and isinstance(value, dict) and isinstance(value.get("do"), str):
+            raise _Later(f"line 1: {error.why}") from error
+        raise
 
 
 def _turn(change: Change, line: Mapping[str, object], number: int) -> Change:
@@ -612,7 +660,7 @@ def _step(change_id: str, number: int, value: object) -> Recorded:
                 path=path, kind=_text(value, "kind"), inode=_whole(value, "inode"), bytes=_whole(value, "bytes")
             )
         case other:
-            _wrong(1, f"step {number} has the unknown operation {other!r}")
+            raise _Later(f"line 1: step {number} has the unknown operation {other!r}")
     mtime = value.get("mtime")  # before 1970 it is below nothing
     if mtime is not None and type(mtime) is not int:
         _wrong(1, f"step {number} has a time that is none")

@@ -777,3 +777,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.path.parent == Path(__file__).parent:
                 item.add_marker(pytest.mark.timeout(3600))
+
+
+@pytest.fixture
+def cut_after(small: "SmallStore") -> Callable[[Plan, int], None]:
+    """Begins a change of the small store and dies when so many of its steps are done."""
+
+    def begin(plan: Plan, steps: int) -> None:
+        with pytest.raises(Dead):
+            executor.apply(small, plan, Journal.of(small.root, Cut(steps)))
+
+    return begin

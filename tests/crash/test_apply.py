@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from orlop.errors import (
     NotFound,
     Refused,
     Unfinished,
+    Unsupported,
     WouldHarm,
 )
 from orlop.journal import Journal, State
@@ -272,6 +274,70 @@ def test_a_cut_off_change_is_not_finished_on_something_else(
         finish(small, journal)
     assert small.root.read("names.json") == before
     undo(small, journal)
+
+
+@pytest.mark.parametrize("steps_done", [1, 2, 3])
+def test_a_cut_off_change_can_always_be_taken_back_around_what_others_wrote_since(
+    small: SmallStore,
+    journal: Journal,
+    small_folder: Path,
+    cut_after: Callable[[Plan, int], None],
+    steps_done: int,
+) -> None:
+    cut_after(planned(small, REMOVE_ONE), steps_done)
+    names, image, layer = (small_folder / path for path in ("names.json", "images/one", "layers/first"))
+    image_was_there = image.exists()
+    names.write_text("{}")
+    image.write_text("pulled again")
+    receipt = undo(small, journal)
+    assert names.read_text() == "{}"
+    assert image.read_text() == "pulled again"
+    assert layer.exists(), "what nobody replaced is back"
+    assert sum("stays" in remark for remark in receipt.remarks) == 1 + (not image_was_there)
+    [change] = journal.changes()
+    assert change.state is State.UNDONE
+    assert small.root.exists(f"{change.path}/000001.old"), "the old names are still to be had"
+    apply(small, planned(small, Tag(image="two", name="c:1")), journal)
+    assert purge(small, journal, [change.id]).bytes_freed > 0
+
+
+def test_a_cut_off_change_can_be_taken_back_where_something_of_it_is_gone(
+    small: SmallStore, journal: Journal, small_folder: Path
+) -> None:
+    with journal.writing():
+        journal.begin(planned(small, REMOVE_ONE), held_by="", damage=(), unsound=())
+    shutil.rmtree(small_folder / "layers/first")
+    with pytest.raises(Changed, match="neither") as error:
+        finish(small, journal)
+    assert "orlop undo" in error.value.do
+    assert any("layers/first is gone" in remark for remark in undo(small, journal).remarks)
+    assert journal.changes()[0].state is State.UNDONE
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('"version":1', '"version":2'), ('"op":"quarantine"', '"op":"x"'), ('"do":"remove"', '"do":"x"')]
+)
+def test_a_change_that_a_later_version_left_half_done_blocks_others(
+    small: SmallStore, journal: Journal, small_folder: Path, old: str, new: str
+) -> None:
+    first = apply(small, planned(small, Untag(names=("a:1",))), journal)
+    other = planned(small, Tag(image="two", name="c:1"))
+    with journal.writing():
+        begun = journal.begin(planned(small, REMOVE_ONE), held_by="", damage=(), unsound=()).change
+    lines = small_folder / begun.path / "journal"
+    lines.write_text(lines.read_text().replace(old, new, 1))
+    acts: tuple[Callable[[], object], ...] = (
+        lambda: apply(small, other, journal),
+        lambda: undo(small, journal, first.change),
+        lambda: undo(small, journal),
+        lambda: finish(small, journal),
+    )
+    for act in acts:
+        with pytest.raises(Unsupported, match=begun.id):
+            act()
+    with lines.open("a") as file:
+        file.write('{"type":"done"}\n')
+    apply(small, other, journal)
 
 
 def test_a_damaged_journal_is_not_undone_and_blocks_no_other(
