@@ -125,11 +125,7 @@ def parse(data: bytes) -> ImageConfig:
         Malformed: not JSON, a field of another type than the engine's, or no ``rootfs``;
             `engine` has the engine's words, `field` the member.
     """
-    document = jsonrules.loads(data)
-    IMAGE.conform(document)
-    rootfs = jsonrules.mapping(document, "rootfs")
-    if rootfs is None:
-        raise Malformed("it has no rootfs", field="rootfs", engine="Invalid image JSON, no RootFS key.")
+    document, rootfs = _read(data)
     return ImageConfig(
         raw=data,
         rootfs=RootFS(type=jsonrules.text(rootfs, "type"), diff_ids=jsonrules.texts(rootfs, "diff_ids")),
@@ -146,6 +142,21 @@ def parse(data: bytes) -> ImageConfig:
         size=jsonrules.integer(document, "Size"),
         v1_id=jsonrules.text(document, "id"),
     )
+
+
+def diff_ids_of(data: bytes) -> tuple[str, ...]:
+    """The layers alone of a config that `parse` reads, much quicker. Raises as `parse`."""
+    return jsonrules.texts(_read(data)[1], "diff_ids")
+
+
+def _read(data: bytes) -> tuple[object, Mapping[str, object]]:
+    """The document and its ``rootfs``; all that the engine would refuse is refused here."""
+    document = jsonrules.loads(data)
+    IMAGE.conform(document)
+    rootfs = jsonrules.mapping(document, "rootfs")
+    if rootfs is None:
+        raise Malformed("it has no rootfs", field="rootfs", engine="Invalid image JSON, no RootFS key.")
+    return document, rootfs
 
 
 def parse_v1(data: bytes) -> object:

@@ -307,14 +307,17 @@ class ImageStore:
     # --- inside ------------------------------------------------------------
 
     def _restore(self, skip_missing_layers: bool) -> None:
+        chains: dict[tuple[str, ...], str] = {}  # many images stand on the same layers
         for image in self._backend.walk():
             try:
-                config = imagejson.parse(self._backend.get(image))
+                diff_ids = imagejson.diff_ids_of(self._backend.get(image))
             except OrlopError as error:
                 self.skipped[image] = error
                 continue
+            if diff_ids not in chains:
+                chains[diff_ids] = imagejson.chain_id(diff_ids)
             try:
-                self._remember(Digest.parse(image), config.chain_id)
+                self._remember(Digest.parse(image), chains[diff_ids])
             except LayerMissing as error:
                 if not skip_missing_layers:
                     raise
