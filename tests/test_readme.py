@@ -9,6 +9,7 @@ import pytest
 
 from orlop import kinds
 from orlop_tui.cli.arguments import COMMANDS, parser
+from orlop_tui.widgets.listing import WORST_FIRST
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -52,6 +53,12 @@ def test_the_library_does_what_is_printed(tmp_path: Path, monkeypatch: pytest.Mo
 def _own(member: tarfile.TarInfo) -> tarfile.TarInfo:
     member.uid, member.gid = os.geteuid(), os.getegid()
     return member
+
+
+def test_every_state_word_is_explained_the_worst_first() -> None:
+    assert re.findall(
+        r"^\| `([\w ]+)` \| [a-z]", README.partition("| state |")[2].partition("\n\n")[0], re.MULTILINE
+    ) == [word for word in WORST_FIRST if word != "verified"]
 
 
 def test_pictures_and_paths_are_there() -> None:

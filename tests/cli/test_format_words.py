@@ -104,9 +104,9 @@ def test_a_moment_is_utc_to_the_second() -> None:
 @pytest.mark.parametrize(
     ("shown", "word"),
     [
-        (row(), "ok"),
+        (row(), "linked"),
         (row(trust=Trust.VERIFIED), "verified"),
-        (row(trust=Trust.LISTED), "unver."),
+        (row(trust=Trust.LISTED), "listed"),
         (row(flags=frozenset({Flag.UNTAGGED})), "untagged"),
         (row(flags=frozenset({Flag.ODD_NAME, Flag.UNTAGGED})), "odd name"),
         (row(flags=frozenset({Flag.BUSY})), "busy"),

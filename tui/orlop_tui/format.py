@@ -156,8 +156,9 @@ def state_word(row: Row) -> str:
     """The one word for a row's state, damage first.
 
     ``BAD`` damaged, ``partial`` incomplete, ``busy`` changed while it was read,
-    ``unver.`` only listed, ``odd name``, ``untagged``, ``verified`` all bytes
-    hashed, ``ok`` config hashed and every record there.
+    ``listed`` named by a record and no more, ``odd name``, ``untagged``. Of what
+    is well it is how that is known: ``verified`` all bytes hashed, ``linked``
+    config hashed and every record agrees, contents not hashed.
     """
     if row.condition is Condition.DAMAGED:
         return "BAD"
@@ -166,12 +167,12 @@ def state_word(row: Row) -> str:
     if Flag.BUSY in row.flags:
         return "busy"
     if row.trust is Trust.LISTED:
-        return "unver."
+        return "listed"
     if Flag.ODD_NAME in row.flags:
         return "odd name"
     if Flag.UNTAGGED in row.flags:
         return "untagged"
-    return "verified" if row.trust is Trust.VERIFIED else "ok"
+    return "verified" if row.trust is Trust.VERIFIED else "linked"
 
 
 def state_sentence(row: Row, now: int) -> str:
@@ -180,11 +181,11 @@ def state_sentence(row: Row, now: int) -> str:
         return f"{row.condition}: {visible(row.reason)}" if row.reason else str(row.condition)
     match row.trust:
         case Trust.VERIFIED:
-            return f"sound: all bytes hashed {age(row.verified_at, now)} ago"
+            return f"verified: all bytes hashed {age(row.verified_at, now)} ago"
         case Trust.LINKED:
-            return "sound: config hashed, every layer record agrees; layer contents not hashed"
+            return "linked: config hashed, every layer record agrees; layer contents not hashed"
         case Trust.LISTED:
-            return "unverified: a record names it, and nothing behind it was read"
+            return "listed, unverified: a record names it, and nothing behind it was read"
 
 
 def row_name(row: Row) -> str:

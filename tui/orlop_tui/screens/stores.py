@@ -19,7 +19,7 @@ class Counts:
 
     damaged: int
     incomplete: int
-    unverified: int
+    listed: int
 
     def spans(self) -> list[Span]:
         """In words, the worst first; nothing where all is well."""
@@ -28,7 +28,7 @@ class Counts:
             for number, word, role in (
                 (self.damaged, "BAD", Role.BAD),
                 (self.incomplete, "partial", Role.BAD),
-                (self.unverified, "unver.", Role.WARN),
+                (self.listed, "listed", Role.WARN),
             )
             if number
         ]

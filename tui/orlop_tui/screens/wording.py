@@ -190,11 +190,11 @@ _FILTER_HELP = (
 )
 
 _STATE_HELP = (
-    ("ok", "config hashed, every record is there; contents not hashed"),
+    ("linked", "config hashed, every record agrees; contents not hashed"),
     ("verified", "all bytes were hashed"),
     ("BAD", "bytes contradict their digest, or do not parse"),
     ("partial", "something that it needs is not there"),
-    ("unver.", "only listed: nothing behind the name was read"),
+    ("listed", "unverified: nothing behind the name was read"),
     ("untagged", "no name leads to it; nothing is wrong with it"),
     ("odd name", "the name does not parse, or holds characters that cannot be shown"),
     ("busy", "it changed while it was read"),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from orlop.records import Row
+from orlop.records import Condition, Row
 from orlop_tui.format import state_word
 
 Test: TypeAlias = Callable[[Row], bool]
@@ -141,7 +141,9 @@ def _in_field(name: str, value: str) -> Test:
 
 
 def _has_state(row: Row, value: str) -> bool:
-    words = (state_word(row), row.condition, row.trust, *row.flags)
+    words = [state_word(row), row.condition, *row.flags]
+    if row.condition is Condition.SOUND:  # nothing broken answers to how it was found sound
+        words.append(row.trust)
     return any(word.lower().replace(" ", "-").startswith(value) or word.lower().startswith(value) for word in words)
 
 

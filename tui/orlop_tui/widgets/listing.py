@@ -45,7 +45,8 @@ BIGGEST_FIRST = frozenset({Column.SIZE, Column.OWN})
 _NEAR = 16
 """Rows to each side in which a key is looked for before an index of all rows is made."""
 
-_WORST_FIRST = ("BAD", "partial", "busy", "unver.", "odd name", "untagged", "ok", "verified")
+WORST_FIRST = ("BAD", "partial", "busy", "listed", "odd name", "untagged", "linked", "verified")
+"""The state words, in the order of a sort by state."""
 
 _VALUES: Mapping[Column, Callable[[Row], Any]] = {
     Column.TAG: lambda row: row.tag,
@@ -54,7 +55,7 @@ _VALUES: Mapping[Column, Callable[[Row], Any]] = {
     Column.OWN: lambda row: row.own_size,
     Column.AGE: lambda row: None if row.created is None else -row.created,
     Column.PLATFORM: lambda row: row.platform or None,
-    Column.STATE: lambda row: _WORST_FIRST.index(state_word(row)),
+    Column.STATE: lambda row: WORST_FIRST.index(state_word(row)),
 }
 
 

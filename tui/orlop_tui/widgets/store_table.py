@@ -48,10 +48,10 @@ _STATE_ROLES = {
     "BAD": Role.BAD,
     "partial": Role.BAD,
     "busy": Role.WARN,
-    "unver.": Role.WARN,
+    "listed": Role.WARN,
     "odd name": Role.WARN,
     "verified": Role.GOOD,
-    "ok": Role.GOOD,
+    "linked": Role.GOOD,
 }
 
 
