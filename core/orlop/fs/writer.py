@@ -1,9 +1,10 @@
 """The one writer of files: every change below a root, by directory descriptors, following no link.
 
 Few modules import it: the plan executor and the journal, the library's direct runner
-and layer store (with `orlop.fs.trees`), the sample maker. Each method of `Writer` is durable when it returns: the file and the folders that it touched are
-synced. The few system calls that change anything are gathered in `FileOps`, so
-that a test can let the n-th of them fail, or kill the process there.
+and layer store (with `orlop.fs.trees`), the sample maker. Each method of `Writer` is
+durable when it returns: the file and the folders that it touched are synced. The few
+system calls that change anything are gathered in `FileOps`, so that a test can let
+the n-th of them fail, or kill the process there.
 """
 
 import contextlib
