@@ -140,6 +140,8 @@ class Plan:
     """Bytes freed when the quarantine is emptied."""
     bytes_kept: int
     """Bytes of layers that the images use and that stay."""
+    kept_for: int = 0
+    """Images that stay and need those layers; for people, and no part of the plan's identity."""
     weighty: bool = False
     """Whether a person should type the count before it is done: many images, or a repository's last tag."""
 

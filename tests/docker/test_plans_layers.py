@@ -49,6 +49,7 @@ def test_shared_layers_stay_and_the_images_that_need_them_are_named(planning: An
     needed = f"needed by image {base.id}"
     assert kept(plan) == {app.layers[1].chain_id: needed, app.layers[0].chain_id: needed}
     assert plan.bytes_kept == app.layers[0].size + app.layers[1].size
+    assert plan.kept_for == 1
 
 
 def test_images_on_the_very_same_layers_hold_them_for_each_other(planning: Any) -> None:

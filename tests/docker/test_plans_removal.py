@@ -222,6 +222,7 @@ def test_a_mount_without_its_container_keeps_the_layers_only(planning: Any) -> N
     assert moved(plan) == [layout.config(driver, image.id)]
     assert f"needed by container {container}" in said(plan)
     assert plan.bytes_kept == sum(layer.size for layer in image.layers)
+    assert plan.kept_for == 0
 
 
 @pytest.mark.parametrize("part", ["containers", "layerdb/mounts", "imagedb/metadata/sha256"])

@@ -25,6 +25,8 @@ class Release:
     """Chain ids of the records that go, top-down."""
     staying: Mapping[str, str]
     """Chain id of each record that stays → because of what; top-down."""
+    needed_by: int
+    """Images that stay and use a layer that stays."""
     refusals: tuple[str, ...]
     """Why none may go; empty where they may."""
 
@@ -41,8 +43,10 @@ def release(model: Model, doomed: Set[str]) -> Release:
     staying = _staying(model, doomed, chains)
     order = sorted((c for c in depth if c in model.layers), key=lambda c: (-depth[c], c))
     going = tuple(c for c in order if c not in staying)
+    users = {image for chain_id in staying for image in model.users_of.get(chain_id, ())}
     return Release(
         going=going,
+        needed_by=len(users - doomed),
         staying={c: staying[c] for c in order if c in staying},
         refusals=tuple(_refusals(model, going, doomed)) if going else (),
     )

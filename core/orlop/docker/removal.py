@@ -201,6 +201,7 @@ class _Deletion:
             bytes_now=0,
             bytes_freed=sum(step.bytes for step in moved),
             bytes_kept=sum(self.model.layers[chain_id].size or 0 for chain_id in self.release.staying),
+            kept_for=self.release.needed_by,
             weighty=len(gone) > MANY or bool(self.tags.without_tags),
         )
 
