@@ -1,7 +1,7 @@
 import pytest
 
 from orlop.errors import DigestMismatch, NotFound, OrlopError, Refused
-from orlop.plan import Remove, Tag, Unmap, Untag
+from orlop.plan import Plan, Reason, Remove, Tag, Unmap, Untag
 from orlop.records import Condition, Flag, Key, Row, Trust
 from orlop_tui import format
 
@@ -131,6 +131,56 @@ def test_ids_are_short_and_other_texts_whole_and_safe() -> None:
 
 def test_digests_in_a_sentence_can_be_shortened_and_nothing_else_is() -> None:
     assert format.shortened(f"image {ID}, file {'ab' * 32}\n") == f"image {'ab' * 6}, file {'ab' * 32}␊"
+
+
+def plan(*reasons: Reason) -> Plan:
+    return Plan(
+        action="x",
+        kind="docker",
+        store="t",
+        intent=Remove(keys=()),
+        steps=(),
+        reasons=reasons,
+        images=(),
+        bytes_now=0,
+        bytes_freed=0,
+        bytes_kept=0,
+        kept_for=1,
+    )
+
+
+def test_a_plan_has_whole_digests_for_a_pipe_and_short_ones_for_a_person() -> None:
+    path = f"image/sha256/{'cd' * 32}"
+    made = plan(
+        Reason(verb="layer", subject=ID, because="400007 bytes; nothing else needs it"),
+        Reason(verb="note", subject=path, because=f"container web ({'ef' * 32}) has it"),
+    )
+
+    assert format.plan_lines(made) == [
+        ("Layers", f"{ID}  (400.0 kB; nothing else needs it)"),
+        ("Note", f"{path}  (container web ({'ef' * 32}) has it)"),
+    ]
+    assert format.plan_lines(made, full=False) == [
+        ("Layers", f"{'ab' * 6}  (400.0 kB; nothing else needs it)"),
+        ("Note", f"{path}  (container web ({'ef' * 6}) has it)"),
+    ]
+
+
+@pytest.mark.parametrize(("number", "lines"), [(3, 4), (4, 2)])
+def test_more_than_a_few_layers_that_stay_are_summed_up_in_their_place(number: int, lines: int) -> None:
+    kept = [Reason(verb="keep", subject=f"layer {n}", because="needed by image a") for n in range(number)]
+    made = plan(*kept, Reason(verb="note", subject="n"))
+
+    assert len(format.plan_lines(made, listed=False)) == lines
+    assert len(format.plan_lines(made)) == number + 1
+    assert format.plan_lines(made, listed=False)[-1] == ("Note", "n")
+
+
+def test_layers_that_stay_for_other_reasons_are_not_laid_to_images() -> None:
+    kept = [Reason(verb="keep", subject=f"layer {n}", because="needed by container c") for n in range(4)]
+
+    summed = format.plan_lines(plan(*kept), listed=False)
+    assert summed == [("Keep", "4 layers stay, needed by 1 other image, some by containers or other layers")]
 
 
 def test_advice_names_the_store_so_that_it_can_be_copied() -> None:

@@ -683,7 +683,7 @@ async def test_delete_shows_the_plan_while_writing_is_locked_and_applies_nothing
         for text in ("Delete 1 tag, 1 image", "only this image used them", "4 other images need them"):
             assert text in seat.screen
         for text in (
-            "1.7 GB when the quarantine",
+            "Space    0 B now, 1.7 GB after a purge; 300.0 MB of layers stay",
             "orlop rm /var/lib/docker ghcr.io/acme/batch:rc3",
             "keep everything",
         ):
@@ -691,6 +691,47 @@ async def test_delete_shows_the_plan_while_writing_is_locked_and_applies_nothing
         await seat.press("D")
         assert "writing is locked: ! unlocks it" in seat.screen
         assert nothing_was_changed(seat.gateway)
+
+
+def layered_plan(intent: Intent) -> Plan:
+    """A plan over nine layers that stay and one that goes."""
+    kept = [Reason(verb="keep", subject=f"layer {identity(n)}", because=f"needed by image {DIFF}") for n in range(9)]
+    gone = Reason(verb="layer", subject=BLOB, because="137000 bytes; nothing else needs it")
+    image = Reason(verb="remove", subject=f"image {DIFF}", because="its last name goes")
+    return replace(plan_for(intent), reasons=(image, gone, *kept), kept_for=4)
+
+
+async def test_a_plan_fits_its_dialog_short_digests_bytes_first_and_layers_that_stay_summed_up() -> None:
+    gateway = StandIn(snapshot())
+    gateway.plans = layered_plan
+    async with seated(gateway) as seat:
+        await seat.press("d")
+        lines = [text.strip(" │") for text in seat.screen.split("\n")]
+        headline = lines.index("Delete 1 tag, 1 image")
+        assert lines[headline + 1].startswith("Space ")
+        assert f"image {DIFF[7:19]}  (its last name goes)" in seat.screen
+        assert f"{BLOB[7:19]}  (137.0 kB; nothing else needs it)" in seat.screen
+        assert "9 layers stay, needed by 4 other images" in seat.screen
+        assert DIFF not in seat.screen
+        assert "keep everything" in seat.screen
+        await seat.press("tab")
+        assert seat.screen.count(f"needed by image {DIFF[7:19]}") == 9
+        await seat.press("tab")
+        assert "9 layers stay" in seat.screen
+        assert nothing_was_changed(gateway)
+
+
+async def test_the_steps_of_a_past_change_are_short_until_all_are_asked_for() -> None:
+    gateway = StandIn(snapshot())
+    gateway.past = (replace(PAST, lines=tuple(f"quarantine layerdb/sha256/{identity(n)[7:]}" for n in range(7))),)
+    async with seated(gateway, unlocked=True) as seat:
+        for key in ("z", "J"):
+            await seat.press(key)
+            assert f"layerdb/sha256/{identity(0)[7:19]}…" in seat.screen
+            assert "and 3 more steps" in seat.screen
+            await seat.press("tab")
+            assert f"layerdb/sha256/{identity(6)[7:19]}…" in seat.screen
+            await seat.press("escape")
 
 
 @pytest.mark.parametrize("key", ["enter", "escape"])

@@ -50,6 +50,9 @@ _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
 _YEAR = 365 * _DAY
 _DIGEST = re.compile(r"sha256:([0-9a-f]{12})[0-9a-f]{52}(?![0-9a-f])", re.ASCII)
+_ANY_DIGEST = re.compile(r"(?<![\w/.])(?:sha256:)?([0-9a-f]{12})[0-9a-f]{52}(?![\w/])", re.ASCII)
+"""A digest or a hex id, but no part of a path."""
+_BYTES = re.compile(r"\b(\d+) bytes\b", re.ASCII)
 _PLACEHOLDER = re.compile(r"(`orlop [^`]*?)\bPATH\b")
 _ASSIGNMENT = re.compile(r"""(?<![\w.-])([\w.-]+)=("[^"]*"|'[^']*'|\S+)""")
 
@@ -219,27 +222,63 @@ _VERBS = {
 }
 
 
-def plan_lines(plan: Plan) -> list[tuple[str, str]]:
-    """What a plan does, for people: (word at the margin, line), the word only where it changes."""
+FEW_LAYERS = 3
+"""Layers up to which a plan names each, where it may sum them up."""
+
+
+def plan_lines(plan: Plan, *, full: bool = True, listed: bool = True) -> list[tuple[str, str]]:
+    """What a plan does, for people: (word at the margin, line), the word only where it changes.
+
+    Args:
+        plan: the plan.
+        full: digests are whole; else twelve digits of each.
+        listed: every layer has its line; else those that go, and those that stay, are
+            summed up in one where they are more than `FEW_LAYERS`.
+    """
+    groups: dict[str, list[Reason]] = {}
+    for reason in plan.reasons:
+        groups.setdefault(_layers_of(reason), []).append(reason)
     lines: list[tuple[str, str]] = []
     last = ""
     for reason in plan.reasons:
+        layers = groups[_layers_of(reason)]
+        if listed or not _layers_of(reason) or len(layers) <= FEW_LAYERS:
+            text = reason_line(reason, full=full)
+        elif reason is layers[0]:
+            text = _summed(layers, plan.kept_for)
+        else:
+            continue
         word = _VERBS.get(reason.verb, reason.verb)
-        lines.append(("" if word == last else word, reason_line(reason)))
+        lines.append(("" if word == last else word, text))
         last = word
     return lines
 
 
-def reason_line(reason: Reason) -> str:
-    """One reason of a plan: what, and because of what."""
-    subject = visible(reason.subject)
-    return f"{subject}  ({visible(reason.because)})" if reason.because else subject
+def _layers_of(reason: Reason) -> str:
+    """``layer`` or ``keep`` for a layer that goes or stays; empty for anything else."""
+    is_layer = reason.verb == "layer" or (reason.verb == "keep" and reason.subject.startswith("layer "))
+    return reason.verb if is_layer else ""
+
+
+def _summed(layers: Sequence[Reason], needed_by: int) -> str:
+    if layers[0].verb == "layer":
+        return f"{len(layers)} layers go; nothing else needs them"
+    images = [f"needed by {count(needed_by, 'other image')}"] if needed_by else []
+    others = any(not reason.because.startswith("needed by image") for reason in layers)
+    return ", ".join([f"{len(layers)} layers stay", *images, *(["some by containers or other layers"] * others)])
+
+
+def reason_line(reason: Reason, *, full: bool = True) -> str:
+    """One reason of a plan: what, and because of what, with bytes in a short unit."""
+    because = _BYTES.sub(lambda found: size(int(found[1])), visible(reason.because))
+    text = f"{visible(reason.subject)}  ({because})" if because else visible(reason.subject)
+    return text if full else _ANY_DIGEST.sub(lambda found: found[1], text)
 
 
 def plan_space(plan: Plan) -> str:
-    """What a plan does for the disk: now, after the quarantine is emptied, and what stays."""
+    """What a plan does for the disk: now, after the quarantine is purged, and what stays."""
     if plan.bytes_now or plan.bytes_freed:
-        text = f"{size(plan.bytes_now)} now, {size(plan.bytes_freed)} when the quarantine is emptied"
+        text = f"{size(plan.bytes_now)} now, {size(plan.bytes_freed)} after a purge"
     else:
         text = "none is freed"
     return f"{text}; {size(plan.bytes_kept)} of layers stay" if plan.bytes_kept else text

@@ -5,7 +5,9 @@ with a key of its own, never with the key that opened it and never with Enter.
 """
 
 import os
+import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -100,7 +102,7 @@ class PlanDialog(Change):
     does = "apply"
 
     def heading(self) -> Spans:
-        action = self.plan.action
+        action = words.shortened(self.plan.action)
         return (span(action[:1].upper() + action[1:], Role.HEADING),)
 
     def hints(self) -> Iterable[KeyHint]:
@@ -108,17 +110,18 @@ class PlanDialog(Change):
             yield KeyHint("p", "plan again", "again")
         else:
             yield from super().hints()
-        yield KeyHint("s", "save plan", "save")
+        yield KeyHint("s", "save", "save")
         yield KeyHint("c", "copy command", "copy")
+        short = words.plan_lines(self.plan, listed=False)
+        yield from self.list_hint(len(short), len(words.plan_lines(self.plan)))
 
     def body(self, width: int) -> Sequence[Line]:
-        lines: list[Line] = []
-        for word, text in words.plan_lines(self.plan):
+        lines = list(labelled("Space", words.plan_space(self.plan), width, role=Role.STRONG))
+        for word, text in words.plan_lines(self.plan, full=False, listed=self.listed):
             lines += labelled(word, text, width)
         if self._left_out:
             rows = words.count(self._left_out, "marked row")
             lines += labelled("Left out", f"{rows} hidden by the filter", width, role=Role.WARN)
-        lines += labelled("Space", words.plan_space(self.plan), width)
         lines += labelled("Basis", self._basis(), width, role=Role.WARN if self._changed else Role.PLAIN)
         lines.append(BLANK)
         for command in self._command().splitlines():
@@ -265,10 +268,14 @@ class UndoDialog(Change):
         self.change = change
 
     def heading(self) -> Spans:
-        return (span(f"Undo: {self.change.action}", Role.HEADING),)
+        return (span(f"Undo: {words.shortened(self.change.action)}", Role.HEADING),)
+
+    def hints(self) -> Iterable[KeyHint]:
+        yield from super().hints()
+        yield from self.list_hint(MOST_STEPS, len(self.change.lines))
 
     def body(self, width: int) -> Sequence[Line]:
-        lines = list(described(self.change, width))
+        lines = list(described(self.change, width, listed=self.listed))
         lines.append(BLANK)
         command = words.shell(["orlop", "undo", self.store.path, self.change.id])
         lines += labelled("Command", command, width, role=Role.FAINT)
@@ -291,7 +298,7 @@ class PurgeDialog(Change):
     def body(self, width: int) -> Sequence[Line]:
         lines = [line(span("These can not be undone afterwards:", Role.WARN))]
         for change in self.changes:
-            lines += labelled(words.size(change.bytes), change.action, width, margin=10)
+            lines += labelled(words.size(change.bytes), words.shortened(change.action), width, margin=10)
         lines.append(BLANK)
         command = words.shell(["orlop", "purge", self.store.path, *(change.id for change in self.changes)])
         lines += labelled("Command", command, width, role=Role.FAINT)
@@ -330,9 +337,10 @@ class UnfinishedDialog(Change):
         yield KeyHint("U", "take it back", "undo", allowed)
         if not self.store.unlocked:
             yield KeyHint("!", "unlock", "lock")
+        yield from self.list_hint(MOST_STEPS, len(self.change.lines))
 
     def body(self, width: int) -> Sequence[Line]:
-        lines = list(described(self.change, width))
+        lines = list(described(self.change, width, listed=self.listed))
         lines.append(BLANK)
         lines += labelled("Left", "nothing is lost: every object is old or new", width)
         lines += labelled("", "until then no other change of this store is possible", width)
@@ -356,14 +364,24 @@ class UnfinishedDialog(Change):
             self.dismiss(what)
 
 
-def described(change: PastChange, width: int) -> Iterable[Line]:
-    """A change of the journal as lines."""
-    yield from labelled("Change", change.action, width)
-    by = f" by {change.by}" if change.by else ""
-    yield from labelled("When", f"{words.moment(change.at)}{by}", width)
-    yield from labelled("State", change.state, width)
+MOST_STEPS = 4
+"""Steps of a past change that are shown unasked."""
+
+_HEX_NAME = re.compile(r"(?<![0-9a-f])([0-9a-f]{12})[0-9a-f]{52}(?![0-9a-f])", re.ASCII)
+
+
+def described(change: PastChange, width: int, *, listed: bool = False) -> Iterable[Line]:
+    """A change of the journal as lines: what it was and holds, then its steps, the first few or all."""
+    yield from labelled("Change", words.shortened(change.action), width)
     yield from labelled("Holds", f"{words.both_sizes(change.bytes)} in quarantine", width)
+    by = f" by {change.by}" if change.by else ""
+    yield from labelled("When", f"{words.moment(change.at)}{by}, {change.state}", width)
     label = "Steps"
-    for text in change.lines:
-        yield from labelled(label, text, width)
+    shown = change.lines if listed else change.lines[:MOST_STEPS]
+    for text in shown:
+        short = _HEX_NAME.sub(lambda found: f"{found[1]}…", text)
+        for part in labelled(label, short, width):
+            yield replace(part, copy=text)
         label = ""
+    if len(shown) < len(change.lines):
+        yield from labelled("", f"and {words.count(len(change.lines) - len(shown), 'more step')}", width)

@@ -41,6 +41,7 @@ class Dialog(ModalScreen[Result | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "leave", "keep", show=False),
         Binding("escape", "leave", "keep", show=False),
+        Binding("tab", "list", "list what is summed up, or sum it up", show=False),
     ]
 
     title_text = ""
@@ -54,6 +55,8 @@ class Dialog(ModalScreen[Result | None]):
         super().__init__()
         self._painted = False
         self._remark: Spans = ()
+        self.listed = False
+        """Whether long lists are shown whole."""
 
     # --- what a dialog says; overridden
 
@@ -165,6 +168,16 @@ class Dialog(ModalScreen[Result | None]):
         message.stop()
         if self._painted:
             self.call_later(self.run_action, message.action)
+
+    def action_list(self) -> None:
+        """Show long lists whole, or sum them up again."""
+        self.listed = not self.listed
+        self.draw(keep=True)
+
+    def list_hint(self, lines: int, of: int) -> Iterable[KeyHint]:
+        """The key for the rest of a list, where there is a rest."""
+        if lines < of:
+            yield KeyHint("Tab", "sum up" if self.listed else "list all", "list")
 
     def action_leave(self) -> None:
         self.dismiss(None)

@@ -7,7 +7,7 @@ from textual.binding import Binding, BindingType
 
 from orlop_tui import format as words
 from orlop_tui.messages import PastChange
-from orlop_tui.screens.changing import described
+from orlop_tui.screens.changing import MOST_STEPS, described
 from orlop_tui.screens.dialog import Dialog
 from orlop_tui.screens.stores import OpenStore
 from orlop_tui.widgets.keyline import KeyHint
@@ -53,6 +53,7 @@ class JournalDialog(Dialog[Wish]):
         yield KeyHint("f", "complete", "finish", chosen is not None and chosen.state == "unfinished")
         yield KeyHint("e", "empty this", "purge", chosen is not None and chosen.bytes > 0)
         yield KeyHint("E", "empty all", "purge_all", any(change.bytes for change in self.changes))
+        yield from self.list_hint(MOST_STEPS, len(chosen.lines) if chosen is not None else 0)
 
     def body(self, width: int) -> Sequence[Line]:
         if not self.changes:
@@ -60,13 +61,13 @@ class JournalDialog(Dialog[Wish]):
         lines = [self._line(change, width) for change in self.changes]
         chosen = self._chosen()
         if chosen is not None:
-            lines += [BLANK, *described(chosen, width)]
+            lines += [BLANK, *described(chosen, width, listed=self.listed)]
         return lines
 
     def _line(self, change: PastChange, width: int) -> Line:
         head = f"{words.moment(change.at)}  {fit(change.state, 10)}  {fit(words.size(change.bytes), 8, right=True)}  "
         role = _ROLES.get(change.state, Role.PLAIN)
-        return line(span(head, role), span(change.action, role), target=change)
+        return line(span(head, role), span(words.shortened(change.action), role), target=change)
 
     def _chosen(self) -> PastChange | None:
         if not self.is_mounted:
