@@ -221,6 +221,18 @@ def test_a_reader_that_goes_away_is_no_fault(sample: Sample) -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
+def test_an_output_that_was_closed_before_the_start_is_no_fault(small: Any) -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, "ls", small.path],
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_full_disk_behind_the_output_is_one_clear_error(sample: Sample) -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(

@@ -13,10 +13,10 @@ from types import FrameType
 from orlop.errors import NotFound, OrlopError
 from orlop.text import visible
 from orlop_tui import cli, format
-from orlop_tui.cli import exits, places
+from orlop_tui.cli import exits, opening, places
 from orlop_tui.cli.arguments import COMMANDS, parser, screens_parser
 from orlop_tui.cli.exits import Usage
-from orlop_tui.cli.output import Output, say
+from orlop_tui.cli.output import Output, print_error, say
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -53,7 +53,11 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     """The arguments; ``command`` is None where the screens are meant."""
     first = next((word for word in words if not word.startswith("-")), None)
     if first in COMMANDS or {"-h", "--help", "--version"} & set(words):
-        return parser().parse_args(words)
+        arguments, unknown = parser().parse_known_args(words)
+        if unknown:
+            print_error(Usage(f"unknown arguments: {' '.join(unknown)}", do=f"`orlop {arguments.command} -h`"))
+            raise SystemExit(exits.USAGE)
+        return arguments
     return argparse.Namespace(command=None, **vars(screens_parser().parse_args(words)))
 
 
@@ -84,7 +88,7 @@ def _check_path(path: str) -> None:
     near = difflib.get_close_matches(path, COMMANDS, n=1)
     if near and "/" not in path:
         raise Usage(f"{path!r} is neither a command nor a folder", do=f"did you mean `orlop {near[0]}`?")
-    raise NotFound("the store cannot be opened", path=path, why="no such file or folder")
+    raise NotFound("the store cannot be opened", path=path, why="no such file or folder", do=opening.WHAT_TO_GIVE)
 
 
 def _need_terminal(instead: str) -> None:
@@ -123,7 +127,13 @@ def _end_tidily() -> None:
 
 
 def _make_streams_robust() -> None:
-    """A character that the terminal's encoding lacks is spelled out instead of ending the program."""
+    """A character that the terminal's encoding lacks is spelled out instead of ending the program.
+
+    A stream that was closed before the start (``>&-``, some service managers) goes nowhere.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

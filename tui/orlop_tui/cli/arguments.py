@@ -66,7 +66,7 @@ def parser() -> Parser:
         allow_abbrev=False,
     )
     whole.add_argument("--version", action="version", version=f"orlop {__version__}")
-    commands = whole.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    commands = whole.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True, prog="orlop")
     _add_looking(commands)
     _add_judging(commands)
     _add_changing(commands)
@@ -157,7 +157,7 @@ def _add_judging(commands: "argparse._SubParsersAction[Parser]") -> None:
     )
     _add_store(made)
     made.add_argument("images", metavar="IMAGE", nargs="*", help="only what affects these images")
-    made.add_argument("--content", action="store_true", help="hash every byte of every layer, too")
+    made.add_argument("--content", action="store_true", help="hash every byte of every layer, too: not yet")
     made.add_argument("--all", action="store_true", help="print every finding of mere information")
 
     made = _add(commands, "explain", "say what a rule means and what to do", "  orlop explain\n  orlop explain DK05")
@@ -210,7 +210,7 @@ def _add_changing(commands: "argparse._SubParsersAction[Parser]") -> None:
     made.add_argument(
         "digests", metavar="DIGEST-OR-DIFFID", nargs="*", help="blob digest or diff id, or its first digits"
     )
-    made.add_argument("--source", metavar="REPO", help="only the mappings of this repository")
+    made.add_argument("--source", metavar="REPO", help="of those, only the mappings of this repository")
     made.add_argument("--stale", action="store_true", help="all mappings that are stale")
     _add_plan(made)
 

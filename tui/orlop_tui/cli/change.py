@@ -186,7 +186,15 @@ def _of_this_store(store: Store, saved: SavedPlan, arguments: argparse.Namespace
             path=arguments.file,
             do="make the plan again for this store",
         )
-    plan = _planned(store, saved.intent)
+    try:
+        plan = _planned(store, saved.intent)
+    except NotFound as error:  # what it was about is no longer there: done already, or removed by another
+        raise Changed(
+            "the store changed since the plan was made",
+            path=arguments.file,
+            why=f"then it was: {saved.document.get('action')}; now {error.what}",
+            do="make the plan again, and look at it again",
+        ) from error
     if plan.fingerprint != saved.fingerprint:
         raise Changed(
             "the store changed since the plan was made",

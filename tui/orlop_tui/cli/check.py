@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -120,7 +121,8 @@ def summary(store: Store, findings: Sequence[Finding], *, whole: bool, content: 
     found = ", ".join(f"{counts[severity]} {severity}" for severity in Severity if counts[severity])
     space = sum(finding.bytes or 0 for finding in findings if finding.severity is Severity.SPACE)
     found += f"; {format.size(space)} that nothing needs" if space else ""
-    reach = "all bytes hashed" if content else "structure checked and every config hashed; layer contents not hashed"
+    configs = "every config hashed" if not opening.unreadable([store]) else "configs hashed as far as they can be read"
+    reach = "all bytes hashed" if content else f"structure checked and {configs}; layer contents not hashed"
     scope = format.count(store.rows().images, "image") if whole else "the images asked for"
     return f"{format.count(len(findings), 'finding')}{f' ({found})' if found else ''} in {scope}: {reach}"
 
@@ -155,7 +157,8 @@ def _named(rules: Sequence[Rule], name: str) -> Rule:
         NotFound: there is none; the nearest names are suggested.
     """
     names = {text.lower(): rule for rule in rules for text in (rule.id, rule.title)}
-    found = names.get(name.lower())
+    digits = re.fullmatch(r"([a-z]+)-?([0-9])", name.lower(), re.ASCII)
+    found = names.get(f"{digits[1]}0{digits[2]}" if digits else name.lower())
     if found is None:
         near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
         meant = ", ".join(dict.fromkeys(names[text].id for text in near))

@@ -72,7 +72,8 @@ def purge(arguments: argparse.Namespace) -> int:
         record = Journal.of(stores[0].root)
         chosen = _to_purge(record, arguments.changes, before)
         if not chosen:
-            output.line("the quarantine holds nothing of that kind: nothing to do")
+            asked = "such" if arguments.changes or before is not None else "any"
+            output.line(f"the quarantine does not hold {asked} change: nothing to do")
             return exits.DONE
         _print_changes(output, chosen)
         number = format.count(len(chosen), "change")

@@ -3,7 +3,7 @@
 import json
 import os
 
-from orlop.errors import AlreadyExists
+from orlop.errors import AlreadyExists, Malformed, NoPermission, NotFound
 from orlop.fs import translate
 from orlop.plan import Plan, SavedPlan, saved_plan_from_json
 from orlop.store import Store
@@ -30,7 +30,10 @@ def write(path: str, plan: Plan, store: Store) -> None:
     except FileExistsError as error:
         raise AlreadyExists("the plan was not written", path=path, why="the file exists", do="name another") from error
     except OSError as error:
-        raise translate(error, "the plan cannot be written", path) from error
+        told = translate(error, "the plan cannot be written", path)
+        if isinstance(told, NotFound | NoPermission):
+            told.do = "name a file in a folder that is there, and that you may write in"
+        raise told from error
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -46,11 +49,16 @@ def read(path: str) -> SavedPlan:
 
     Raises:
         NotFound, NoPermission, StorageFailure: it cannot be read.
-        Malformed: it is no plan.
+        Malformed: it is no plan that `write` wrote.
     """
     try:
         with open(path, "rb") as file:
             data = file.read(_LIMIT)
     except OSError as error:
         raise translate(error, "the plan cannot be read", path) from error
-    return saved_plan_from_json(data, path=path)
+    try:
+        return saved_plan_from_json(data, path=path)
+    except Malformed as error:
+        error.what = "this is no plan that Orlop wrote"
+        error.do = error.do or "make one: `orlop rm`, `tag`, `untag` and `unmap` have --plan FILE"
+        raise

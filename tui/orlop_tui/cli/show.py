@@ -25,7 +25,8 @@ def ls(arguments: argparse.Namespace) -> int:
                 output.record(image)
         if output.terminal:
             output.lines(summary(snapshot) for snapshot in snapshots)
-        _print_rows(output, [(snapshot.identity.scope, row) for snapshot in snapshots for row in snapshot.rows])
+        rows = [(snapshot.identity.scope, row) for snapshot in snapshots for row in snapshot.rows]
+        _print_rows(output, rows, unreadable=opening.unreadable(stores))
         return exits.FAILED if opening.notes(output, stores) else exits.DONE
 
 
@@ -38,10 +39,11 @@ def summary(snapshot: Snapshot) -> str:
     )
 
 
-def _print_rows(output: Output, rows: Sequence[tuple[str, Row]]) -> None:
+def _print_rows(output: Output, rows: Sequence[tuple[str, Row]], *, unreadable: bool) -> None:
     """A line a row, with its driver where there are several, and its reason where one is not sound."""
     if not rows:
-        output.line("the store is empty: it holds no image and no tag")
+        empty = "the store is empty: it holds no image and no tag"
+        output.line("no image and no tag could be read" if unreadable else empty)
         return
     now = times.now()
     drivers = len({scope for scope, _ in rows}) > 1
