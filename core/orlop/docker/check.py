@@ -10,7 +10,7 @@ from orlop.digest import is_digest
 from orlop.docker import detail, layout, tarsplit
 from orlop.docker.model import ConfigState, Image, Layer, Model
 from orlop.docker.rules import RULES
-from orlop.errors import Malformed, NotFound, OrlopError
+from orlop.errors import Malformed, NoPermission, NotFound, OrlopError
 from orlop.finding import Finding, Severity
 from orlop.fs import Root, join
 from orlop.progress import Progress
@@ -102,7 +102,7 @@ def _finding(
 
 
 def _tag_file(model: Model) -> Iterator[Finding]:
-    if model.tags.state == "bad":
+    if model.tags.state == "bad" and not model.unseen(layout.tag_file(model.driver)):
         yield _finding(
             model,
             "DK01",
@@ -226,6 +226,9 @@ def _recipes(root: Root, model: Model, chains: set[str] | None, progress: Progre
             says = f"open {layout.spelled(path)}: no such file or directory"
             yield _finding(model, "DK09", path, "it is missing", images=users, says=says)
             continue
+        except NoPermission:
+            yield _finding(model, "DK09", path, "this user may not read it", severity=Severity.INFORMATION)
+            continue
         except OrlopError as error:
             yield _finding(model, "DK09", path, error.why or error.what, images=users, says=error.why)
             continue
@@ -258,7 +261,7 @@ def _measured(root: Root, model: Model, layer: Layer) -> int | None:
 
 def _missing_layers(model: Model) -> Iterator[Finding]:
     for image in _sorted(model.images.values()):
-        gone = [chain_id for chain_id in image.chain if chain_id not in model.layers]
+        gone = [chain_id for chain_id in image.chain if _layer_missing(model, chain_id)]
         if gone:
             yield _finding(
                 model,
@@ -271,17 +274,21 @@ def _missing_layers(model: Model) -> Iterator[Finding]:
             )
 
 
+def _layer_missing(model: Model, chain_id: str) -> bool:
+    return chain_id not in model.layers and not model.unseen(layout.layer(model.driver, chain_id))
+
+
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _orphan_layers(model: Model) -> Iterator[Finding]:
-    """Records that nothing needs; none while an image's layers cannot be known.
+    """Records that nothing needs; none while an image's layers, or a part of the store, cannot be known.
 
     A damaged config no longer says which layers are its own: beside one, an orphan is information only.
     """
     unknown = [image.id for image in model.images.values() if image.config in _LAYERS_UNKNOWN]
-    if unknown:
+    if unknown or model.unreadable:
         return
     needed = set(model.users_of)
     for mount in model.mounts.values():
@@ -312,12 +319,12 @@ def _mounts(model: Model) -> Iterator[Finding]:
     for name in sorted(model.mounts):
         mount = model.mounts[name]
         path = join(layout.mounts(model.driver), name)
-        if not mount.container_known:
+        if not mount.container_known and not model.unseen(layout.container(name)):
             detail = f"there is no container {name}" + (f"; {mount.problem}" if mount.problem else "")
             yield _finding(model, "DK13", path, detail, containers=[name], says=_REMOVED)
         elif mount.problem:
             yield _finding(model, "DK21", path, mount.problem, containers=[name], says=_not_loaded(name))
-        elif mount.parent is not None and mount.parent not in model.layers:
+        elif mount.parent is not None and _layer_missing(model, mount.parent):
             detail = f"the container stands on layer {mount.parent}, which has no record"
             yield _finding(model, "DK21", join(path, "parent"), detail, containers=[name], says=_not_loaded(name))
 
@@ -397,7 +404,7 @@ def _untagged(model: Model) -> Iterator[Finding]:
             continue
         path = layout.config(model.driver, image.id)
         names = model.names_of.get(image.id, ())
-        if not names and image.id not in model.children_of:
+        if not names and image.id not in model.children_of and model.tags.state != "bad":
             yield _finding(
                 model, "DK20", path, "no name leads to this image, and no image has it as its parent", images=[image.id]
             )

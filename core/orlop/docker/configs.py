@@ -109,6 +109,11 @@ _MEMBERS = frozenset(
 _ROOTFS_MEMBERS = frozenset(("type", "diff_ids"))
 
 
+def unseen(image: str, why: str) -> Image:
+    """The image for an id that other records name, where nobody can look whether it has a config."""
+    return _bad(image, ConfigState.UNREADABLE, why)
+
+
 def missing(image: str, folder: str) -> Image:
     """The image for an id that other records name and that has no config."""
     path = join(folder, image.removeprefix("sha256:"))

@@ -5,7 +5,7 @@ moby: container/container.go (config.v2.json). Volumes, networks and the rest ar
 
 from orlop import jsonrules
 from orlop.docker.model import Container
-from orlop.errors import NotFound, OrlopError
+from orlop.errors import NoPermission, NotFound, OrlopError
 from orlop.fs import Folder, join
 from orlop.jsonrules.shapes import Boolean, Struct, Text
 
@@ -27,6 +27,7 @@ def container(folder: Folder, name: str, kind: str) -> Container:
 
     Raises:
         NotFound: it went away.
+        NoPermission: this user may not read it.
     """
     path = join(folder.path, name)
     if kind != "folder":
@@ -50,6 +51,8 @@ def container(folder: Folder, name: str, kind: str) -> Container:
         if error.path == path:
             raise
         return _unknown(name, path, "config.v2.json is missing")
+    except NoPermission:
+        raise
     except OrlopError as error:
         return _unknown(name, path, error.why or error.what)
 

@@ -83,7 +83,8 @@ def _layers(model: Model, image: Image | None) -> tuple[LayerRecord, ...]:
     found = []
     for diff_id, chain_id in zip(image.diff_ids, image.chain, strict=True):
         layer = model.layers.get(chain_id)
-        problem = "there is no layer record"
+        hidden = layer is None and model.unseen(layout.layer(model.driver, chain_id))
+        problem = "the layer record cannot be read" if hidden else "there is no layer record"
         if layer is not None:
             problem = "; ".join(why if file == "." else f"{file} is {why}" for file, why in layer.problems.items())
             if layer.parent_lost:

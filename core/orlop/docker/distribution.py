@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from orlop import jsonrules
 from orlop.docker.model import V2Entry, V2List, V2Reverse
-from orlop.errors import Malformed, NotFound, OrlopError
+from orlop.errors import Malformed, NoPermission, NotFound, OrlopError
 from orlop.fs import Folder, join
 
 
@@ -16,12 +16,13 @@ def v2_list(folder: Folder, name: str, kind: str) -> V2List:
 
     Raises:
         NotFound: it went away.
+        NoPermission: this user may not read it.
     """
     path = join(folder.path, name)
     diff_id = "sha256:" + name
     try:
         found = entries(folder.read(name))
-    except NotFound:
+    except (NotFound, NoPermission):
         raise
     except OrlopError as error:
         return V2List(diff_id=diff_id, path=path, entries=(), problem=error.why or error.what)
@@ -33,12 +34,13 @@ def v2_reverse(folder: Folder, name: str, kind: str) -> V2Reverse:
 
     Raises:
         NotFound: it went away.
+        NoPermission: this user may not read it.
     """
     path = join(folder.path, name)
     digest = "sha256:" + name
     try:
         text = folder.read(name, 4096).decode("utf-8", "surrogateescape")
-    except NotFound:
+    except (NotFound, NoPermission):
         raise
     except OrlopError as error:
         return V2Reverse(digest=digest, path=path, diff_id=None, problem=error.why or error.what)

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from orlop import times
 from orlop.digest import is_digest
 from orlop.docker import layout
-from orlop.docker.configs import missing
-from orlop.docker.model import ConfigState, Image, Layer, Model, TagFile
+from orlop.docker.configs import missing, unseen
+from orlop.docker.model import ConfigState, Image, Layer, Model, TagFile, Unreadable
 from orlop.docker.read import ParentKey, Parts, Touched, read_parts
 from orlop.docker.surroundings import bind_mounted, containerd_store, engine_state, notes, other_drivers
 from orlop.fs import Root
@@ -42,6 +42,7 @@ def join_model(root: Root, parts: Parts) -> Model:
     )
     unreadable = [
         *parts.unreadable,
+        *_unreadable_tags(parts),
         *(part for found in (*(area.unreadable for area in areas), parts.containers.unreadable) for part in found),
     ]
     return Model(
@@ -54,7 +55,9 @@ def join_model(root: Root, parts: Parts) -> Model:
         v2_lists={entry.diff_id: entry for entry in parts.v2_lists.entries.values()},
         v2_reverse={entry.digest: entry for entry in parts.v2_reverse.entries.values()},
         metadata_only=frozenset(
-            "sha256:" + name for name in parts.parents.entries if name not in parts.configs.entries
+            identity
+            for name in parts.parents.entries
+            if images[identity := "sha256:" + name].config is ConfigState.MISSING
         ),
         debris=(*parts.debris, *(item for found in (area.debris for area in areas) for item in found)),
         unreadable=unreadable,
@@ -76,6 +79,13 @@ def join_model(root: Root, parts: Parts) -> Model:
     )
 
 
+def _unreadable_tags(parts: Parts) -> tuple[Unreadable, ...]:
+    """The tag file where this user may not read it: then the engine has no word for it."""
+    if parts.tags.state != "bad" or parts.tags.engine_says:
+        return ()
+    return (Unreadable(path=layout.tag_file(parts.driver), why=parts.tags.why),)
+
+
 def _grouped(pairs: Iterable[tuple[str | None, str]]) -> dict[str, tuple[str, ...]]:
     groups: dict[str, list[str]] = {}
     for key, value in pairs:
@@ -94,10 +104,12 @@ def _images(
     """All images, with their parent keys; ids that only other records name come as missing ones."""
     images = {image.id: image for image in parts.configs.entries.values()}
     folder = layout.configs(parts.driver)
+    hidden = {part.path: part.why for part in parts.configs.unreadable}
     named = [*names_of, *containers_of, *("sha256:" + name for name in parts.parents.entries)]
     for identity in named:
         if identity not in images and is_digest(identity):
-            images[identity] = missing(identity, folder)
+            why = hidden.get(folder) or hidden.get(layout.config(parts.driver, identity))
+            images[identity] = missing(identity, folder) if why is None else unseen(identity, why)
     for name, key in parts.parents.entries.items():
         if key.text is not None or key.problem:
             images["sha256:" + name] = _with_parent(images["sha256:" + name], key)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from orlop.digest import chain_ids, is_digest, is_hex
 from orlop.docker import layout
 from orlop.docker.model import Layer, Mount
-from orlop.errors import NotFound, OrlopError
+from orlop.errors import NoPermission, NotFound, OrlopError
 from orlop.fs import Folder
 
 _MOUNT_ID = re.compile(r"[0-9a-f]{64}(-init)?", re.ASCII)
@@ -20,18 +20,19 @@ _SMALL = 4096
 """Bytes that a record's small files may have."""
 
 
-def record(driver: str, data_names: Mapping[str, str], folder: Folder, name: str, kind: str) -> Layer:
+def record(driver: str, data_names: Mapping[str, str] | None, folder: Folder, name: str, kind: str) -> Layer:
     """Read one layer record; what is wrong with it becomes `Layer.problems`.
 
     Args:
         driver: the storage driver.
-        data_names: names in the driver's folder with their kinds.
+        data_names: names in the driver's folder with their kinds; None where it cannot be listed.
         folder: layerdb/sha256.
         name: the record's name, 64 hex digits.
         kind: what the name is.
 
     Raises:
         NotFound: it went away.
+        NoPermission: this user may not read it, which is no fault of the record.
     """
     chain_id = "sha256:" + name
     if kind != "folder":
@@ -51,6 +52,8 @@ def record(driver: str, data_names: Mapping[str, str], folder: Folder, name: str
                     _failed(file, chain_id, f"open {layout.spelled(error.path or file)}: no such file or directory")
                 )
             return None
+        except NoPermission:
+            raise
         except OrlopError as error:
             problems[file] = error.what if not error.why else f"{error.what}: {error.why}"
             words.append(_failed(file, chain_id, error.why or error.what))
@@ -83,7 +86,7 @@ def record(driver: str, data_names: Mapping[str, str], folder: Folder, name: str
         problems=problems,
         engine_says=f"Failed to load layer {chain_id}: {words[0]}" if words else "",
         parent_lost=lost,
-        data=path is None or data_names.get(cache_id or "") == "folder",
+        data=path is None or data_names is None or data_names.get(cache_id or "") == "folder",
         data_path=path,
     )
 
@@ -99,6 +102,7 @@ def mount(known: frozenset[str], folder: Folder, name: str, kind: str) -> Mount:
 
     Raises:
         NotFound: it went away.
+        NoPermission: this user may not read it.
     """
     if kind != "folder":
         why = f"a {kind} is in the place of the record's folder"
@@ -111,6 +115,8 @@ def mount(known: frozenset[str], folder: Folder, name: str, kind: str) -> Mount:
         except NotFound:
             if needed:
                 problems.append(f"{file} is missing")
+        except NoPermission:
+            raise
         except OrlopError as error:
             problems.append(f"{file}: {error.why or error.what}")
         return None

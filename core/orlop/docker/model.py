@@ -179,7 +179,7 @@ class Debris:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreadable:
-    """A part of the store that could not be read."""
+    """A part of the store that could not be read: nothing below it counts as missing."""
 
     path: str
     why: str
@@ -233,3 +233,7 @@ class Model:
     """Diff id → chain ids of the layer records with it."""
     broken_chain: Mapping[str, str]
     """Chain id → chain id of the nearest record at or below it that the engine cannot load."""
+
+    def unseen(self, path: str) -> bool:
+        """Whether what is at a path could not be looked at, so that nobody can say that it is missing."""
+        return any(path == part.path or path.startswith(part.path + "/") for part in self.unreadable)

@@ -21,7 +21,7 @@ from orlop.docker.model import (
     V2Reverse,
 )
 from orlop.docker.tagfile import read_tag_file
-from orlop.errors import NotFound, OrlopError
+from orlop.errors import NoPermission, NotFound, OrlopError
 from orlop.fs import Folder, Root
 from orlop.progress import Progress
 
@@ -48,7 +48,8 @@ class Parts:
     containers: Area[Container]
     v2_lists: Area[V2List]
     v2_reverse: Area[V2Reverse]
-    data_names: Mapping[str, str]
+    data_names: Mapping[str, str] | None
+    """What lies in the driver's folder; None where it cannot be listed."""
     debris: tuple[Debris, ...]
     unreadable: tuple[Unreadable, ...]
 
@@ -174,11 +175,13 @@ def read_parts(root: Root, driver: str, *, progress: Progress, previous: Parts |
     )
 
 
-def _touched_layers(old: Parts | None, data_names: Mapping[str, str], changed: Set[str] | None) -> Set[str] | None:
+def _touched_layers(
+    old: Parts | None, data_names: Mapping[str, str] | None, changed: Set[str] | None
+) -> Set[str] | None:
     """Layer records to read again: those that changed, and those whose data came or went."""
-    if old is None or changed is None:
+    if old is None or changed is None or (old.data_names is None) != (data_names is None):
         return None
-    moved = {name for name, _ in old.data_names.items() ^ data_names.items()}
+    moved = {name for name, _ in (old.data_names or {}).items() ^ (data_names or {}).items()}
     if not moved:
         return changed
     return changed | {name for name, layer in old.layers.entries.items() if layer.cache_id in moved}
@@ -192,13 +195,15 @@ def _parent_key(folder: Folder, name: str, kind: str) -> ParentKey:
             data = here.read("parent", 4096)
         except NotFound:
             return ParentKey(text=None, problem="")
+        except NoPermission:
+            raise  # no fault of the key: the scan notes that it may not be read
         except OrlopError as error:
             return ParentKey(text=None, problem=error.why or error.what)
     return ParentKey(text=intern(data.decode("utf-8", "surrogateescape")), problem="")
 
 
-def _data_names(root: Root, driver: str) -> tuple[dict[str, str], tuple[Unreadable, ...]]:
-    """What lies in the driver's folder; nothing for drivers whose layout is not known."""
+def _data_names(root: Root, driver: str) -> tuple[dict[str, str] | None, tuple[Unreadable, ...]]:
+    """What lies in the driver's folder: nothing for drivers of no known layout, None where it cannot be listed."""
     path = layout.layer_data_folder(driver)
     if path is None:
         return {}, ()
@@ -207,7 +212,7 @@ def _data_names(root: Root, driver: str) -> tuple[dict[str, str], tuple[Unreadab
     except NotFound:
         return {}, ()
     except OrlopError as error:
-        return {}, (Unreadable(path=path, why=error.why or error.what),)
+        return None, (Unreadable(path=path, why=error.why or error.what),)
 
 
 def _loose(root: Root, driver: str) -> tuple[tuple[Debris, ...], tuple[Unreadable, ...]]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from orlop import reference
 from orlop.digest import is_digest
+from orlop.docker import layout
 from orlop.docker.model import ConfigState, Image, Model
 from orlop.records import Condition, Flag, Key, Row, Snapshot, StoreId, Trust
 from orlop.text import is_odd
@@ -22,6 +23,7 @@ class Sizes:
     """Sizes of layer stacks, each prefix added up once."""
 
     def __init__(self, model: Model) -> None:
+        self._model = model
         self._layers = model.layers
         self._users = model.users_of
         self._total: dict[str, int | None] = {}
@@ -66,7 +68,8 @@ class Sizes:
         layer = self._layers.get(chain_id)
         short = chain_id[7:19]
         if layer is None:
-            return f"layer {short} has no record"
+            hidden = self._model.unseen(layout.layer(self._model.driver, chain_id))
+            return f"the record of layer {short} cannot be read" if hidden else f"layer {short} has no record"
         if layer.problems:
             file, why = next(iter(layer.problems.items()))
             return f"layer {short}: {why}" if file == "." else f"layer {short}: {file} is {why}"

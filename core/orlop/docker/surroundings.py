@@ -1,6 +1,6 @@
 """What lies around one driver's image store: the engine, other stores in the same root, mounts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from orlop import locks
 from orlop.docker import layout
@@ -8,6 +8,9 @@ from orlop.docker.model import Unreadable
 from orlop.errors import NoPermission, NotFound, OrlopError
 from orlop.fs import Root, join
 from orlop.records import EngineState, Note
+
+_MANY = 8
+"""Unreadable entries of one folder that are told one by one."""
 
 
 def engine_state(root: Root) -> tuple[EngineState, str]:
@@ -84,6 +87,18 @@ def _unescaped(path: str) -> str:
     return path
 
 
+def _unreadable_notes(unreadable: Sequence[Unreadable]) -> Iterator[Note]:
+    """One note for each part; one for all that a folder has of the same fault, where they are many."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for part in unreadable:
+        alike.setdefault((part.path.rpartition("/")[0], part.why), []).append(part.path)
+    for (folder, why), paths in alike.items():
+        if len(paths) > _MANY:
+            yield Note(text=f"{len(paths)} entries cannot be read: {why}", path=folder, unreadable=True)
+        else:
+            yield from (Note(text=f"cannot be read: {why}", path=path, unreadable=True) for path in paths)
+
+
 def notes(
     driver: str,
     other: Sequence[str],
@@ -94,7 +109,7 @@ def notes(
     hidden: int,
 ) -> tuple[Note, ...]:
     """What a person should know of the store as a whole."""
-    found = [Note(text=f"cannot be read: {part.why}", path=part.path, unreadable=True) for part in unreadable]
+    found = list(_unreadable_notes(unreadable))
     if hidden:
         text = f"{hidden} image configs cannot be read: permission denied"
         found.append(Note(text=text, path=layout.configs(driver), unreadable=True))

@@ -9,7 +9,7 @@ from orlop import jsonrules, reference
 from orlop.digest import Digest, is_digest
 from orlop.docker import layout
 from orlop.docker.model import Reference, TagFile
-from orlop.errors import Malformed, NotFound, OrlopError
+from orlop.errors import Malformed, NoPermission, NotFound, OrlopError
 from orlop.fs import Root
 from orlop.jsonrules.shapes import Map, Struct, Text
 
@@ -30,6 +30,8 @@ def read_tag_file(root: Root, driver: str) -> TagFile:
         raw = root.read(path, TAG_FILE_LIMIT)
     except NotFound:
         return _without("absent")
+    except NoPermission as error:  # of this user: the engine says nothing
+        return _without("bad", why=error.why)
     except OrlopError as error:
         return _without("bad", why=f"{error.what}: {error.why}" if error.why else error.what, says=_STARTS + error.why)
     digest = Digest.of(raw)
