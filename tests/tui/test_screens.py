@@ -650,6 +650,55 @@ async def test_a_stale_mapping_is_marked_with_its_reason() -> None:
         assert BLOB in seat.screen
 
 
+async def test_the_panes_let_go_of_an_image_that_is_gone_and_say_that_no_row_is_there() -> None:
+    async with seated(size=(120, 40)) as seat:
+        await seat.press("j", "j", "j", "slash", *"nginx", "enter")
+        assert f"Image    {ROWS[3].key.id[:39]}" in seat.screen
+        await seat.tell(changed(snapshot(ROWS[:3]), removed=[ROWS[3].key]))
+        assert "Image  " not in seat.screen
+        assert seat.screen.count("no row is under the cursor") == 3
+        await seat.press("escape")
+        assert "Image  " in seat.screen
+
+
+async def test_a_whole_digest_is_shown_once_for_all_sources_of_a_layer() -> None:
+    gateway = StandIn(snapshot())
+    gateway.mappings = (MAPPING, replace(MAPPING, source="b"), replace(MAPPING, source="c"), STALE)
+    async with seated(gateway) as seat:
+        await seat.press("2", "enter")
+        assert seat.screen.count(BLOB) == 1
+        assert seat.screen.count(BLOB[7:19]) == 4
+        await seat.pilot.resize_terminal(140, 40)
+        await seat.press("enter")
+        await seat.settle()
+        assert f"{BLOB}  ghcr.io/acme/base" in seat.screen
+
+
+async def test_the_layers_of_an_unreadable_config_are_unknown_and_not_none() -> None:
+    gateway = StandIn(snapshot([replace(ROWS[4], size=None, own_size=None)]))
+    async with seated(gateway) as seat:
+        seen = detail(ROWS[4])
+        bare = replace(seen, row=gateway.snapshots[0].rows[0], layers=())
+        await seat.tell(messages.DetailReady(0, ROWS[4].key, bare, gateway.mappings, (REMOTE,)))
+        await seat.press("enter")
+        assert "Layers   ?" in seat.screen
+        assert "of which other images" not in seat.screen
+
+
+async def test_problems_only_keeps_what_a_check_found_fault_with() -> None:
+    gateway = StandIn(snapshot())
+    async with seated(gateway) as seat:
+        await seat.press("p")
+        assert seat.app.browse.store is not None
+        listing = seat.app.browse.store.listing
+        assert {r.key.name for r in listing.shown} == {ROWS[n].key.name for n in (0, 4, 5, 6, 7)}
+        late = replace(FINDINGS[0], severity=Severity.LATENT, images=(ROWS[8].key.id,), names=())
+        named = replace(late, images=(ROWS[2].key.id,), names=("nginx:latest",))
+        harmless = replace(late, severity=Severity.INFORMATION, images=(ROWS[1].key.id,))
+        await seat.tell(messages.Findings(0, (late, named, harmless)))
+        assert [r.key for r in listing.shown] == [ROWS[n].key for n in (0, 3, 4, 5, 6, 7, 8)]
+
+
 async def test_what_a_store_lacks_is_said_in_a_sentence() -> None:
     gateway = StandIn(snapshot())
     gateway.mappings = Absent(because="this store keeps no such records")

@@ -97,6 +97,9 @@ class OpenStore:
                 self._by_image.setdefault(image, []).append(finding)
             for name in finding.names:
                 self._by_name.setdefault(name, []).append(finding)
+        bad = [finding for finding in findings if finding.severity.is_damage]
+        images = (image for finding in bad if not finding.names for image in finding.images)
+        self.listing.suspect(images, (name for finding in bad for name in finding.names))
 
     def findings_of(self, row: Row) -> tuple[Finding, ...] | None:
         """What was found about a row's image and name; None before a check."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from orlop.records import Condition, Key, Row, Trust
+from orlop.records import Condition, Flag, Key, Row, Trust
 from orlop_tui.format import state_word
 from orlop_tui.widgets.filtering import EVERYTHING, Filter, Haystack
 
@@ -86,6 +86,8 @@ class Listing:
         self.filter: Filter = EVERYTHING
         self.only_marked = False
         self.only_problems = False
+        self._bad_images: frozenset[str] = frozenset()
+        self._bad_names: frozenset[str] = frozenset()
         self.shown: list[Row] = list(self.rows)
         self.cursor: Key | None = self.shown[0].key if self.shown else None
         self.anchor: Key | None = None
@@ -200,6 +202,22 @@ class Listing:
 
         self._rearrange(change)
 
+    def suspect(self, images: Iterable[str], names: Iterable[str]) -> None:
+        """Take over what a check found fault with: rows of these ids, and rows of these names, are problems."""
+
+        def change() -> None:
+            self._bad_images, self._bad_names = frozenset(images), frozenset(names)
+
+        if self.only_problems:
+            self._rearrange(change)
+        else:
+            change()
+
+    def is_problem(self, row: Row) -> bool:
+        """Whether a row needs a look: damaged, incomplete, never read, oddly named, or found fault with."""
+        key = row.key
+        return is_problem(row) or key.id in self._bad_images or key.name in self._bad_names
+
     def sort_by(self, column: Column) -> None:
         """Sort by a column, the way round that one wants first; the same column again turns it round."""
         if self.sort.column is column:
@@ -228,7 +246,7 @@ class Listing:
         if self.only_marked:
             shown = [row for row in shown if row.key in self._marks]
         if self.only_problems:
-            shown = [row for row in shown if is_problem(row)]
+            shown = [row for row in shown if self.is_problem(row)]
         self.shown = shown
         self._positions = None
 
@@ -346,5 +364,5 @@ class Listing:
 
 
 def is_problem(row: Row) -> bool:
-    """Whether a row needs a look: damaged, incomplete, or never read."""
-    return row.condition is not Condition.SOUND or row.trust is Trust.LISTED
+    """Whether a row alone says that it needs a look: damaged, incomplete, never read, or oddly named."""
+    return row.condition is not Condition.SOUND or row.trust is Trust.LISTED or Flag.ODD_NAME in row.flags

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import groupby
 
 from orlop.finding import Finding, Severity
 from orlop.jsonrules import member
@@ -106,10 +107,14 @@ def metadata(shown: Shown, width: int) -> Iterator[Line]:
         yield from _long(shown.detail, shown.now, width)
 
 
+def _no_row() -> Line:
+    return line(span("no row is under the cursor", Role.FAINT))
+
+
 def _brief(shown: Shown, width: int) -> Iterator[Line]:
     row, detail = shown.row, shown.detail
     if row is None:
-        yield line(span("no image is under the cursor", Role.FAINT))
+        yield _no_row()
         return
     yield from labelled("Image", row.key.id, width)
     names = detail.names if detail is not None else ((row.key.name,) if row.key.name else ())
@@ -131,9 +136,15 @@ def _brief(shown: Shown, width: int) -> Iterator[Line]:
         if not shown.problem:
             yield line(span("reading …", Role.FAINT))
         return
-    shared = sum(bool(layer.shared_with) for layer in detail.layers)
-    yield from labelled("Layers", f"{len(detail.layers)}, of which other images use {shared} too", width)
+    yield from labelled("Layers", _layers_line(row, detail), width)
     yield from _family(detail, width)
+
+
+def _layers_line(row: Row, detail: Detail) -> str:
+    if not detail.layers and row.size is None:
+        return f"{words.UNKNOWN}  its config cannot be read, and nothing else names them"
+    shared = sum(bool(layer.shared_with) for layer in detail.layers)
+    return f"{len(detail.layers)}, of which other images use {shared} too"
 
 
 def _long(detail: Detail, now: int, width: int) -> Iterator[Line]:
@@ -272,31 +283,44 @@ def digests(shown: Shown, width: int) -> Iterator[Line]:
     """The V2 digest mappings of the image's layers, both ways."""
     records = shown.mappings
     if shown.row is None:
+        yield _no_row()
         return
     if records is None or isinstance(records, Absent):
         yield from _absent(records, shown, width)
         return
     mappings = [record for record in records if isinstance(record, MappingRecord)]
+    whole = width >= _WIDE_MAPPINGS
     number = {layer.diff_id: str(i) for i, layer in enumerate(shown.detail.layers, 1)} if shown.detail else {}
-    yield line(span(fit("#", 3, right=True) + "  DIFF ID       REGISTRY DIGEST  SOURCE REPOSITORY", Role.LABEL))
+    title = fit("REGISTRY DIGEST", _digest_cells(whole))
+    yield line(span(f"  #  DIFF ID       {title}  SOURCE REPOSITORY", Role.LABEL))
     mapped = {mapping.diff_id for mapping in mappings}
-    for mapping in mappings:
-        yield from _mapping(mapping, number.get(mapping.diff_id, "-"), width)
+    for (diff_id, digest), group in groupby(mappings, lambda mapping: (mapping.diff_id, mapping.digest)):
+        for mapping in group:
+            yield from _mapping(mapping, number.get(diff_id, "-"), width, whole)
+        if 80 <= width < _WIDE_MAPPINGS:
+            yield from _beside("blob", digest, width, 1, Role.FAINT)
     for layer in shown.detail.layers if shown.detail else ():
         if layer.diff_id not in mapped:
             head = fit(number[layer.diff_id], 3, right=True) + f"  {words.short(layer.diff_id)}  none"
             yield line(span(head, Role.FAINT), span("             no V2 record", Role.FAINT), copy=layer.diff_id)
 
 
-def _mapping(mapping: MappingRecord, number: str, width: int) -> Iterator[Line]:
-    head = f"{fit(number, 3, right=True)}  {words.short(mapping.diff_id)}  {fit(words.short(mapping.digest), 15)}  "
+_WIDE_MAPPINGS = 116
+"""Columns from which a whole digest has room beside the diff id and the source."""
+
+
+def _digest_cells(whole: bool) -> int:
+    return 71 if whole else 15
+
+
+def _mapping(mapping: MappingRecord, number: str, width: int, whole: bool) -> Iterator[Line]:
+    digest = fit(visible(mapping.digest) if whole else words.short(mapping.digest), _digest_cells(whole))
+    head = f"{fit(number, 3, right=True)}  {words.short(mapping.diff_id)}  {digest}  "
     source = visible(mapping.source) or "(reverse record only)"
     stale = "STALE " if mapping.stale else ""
     room = max(8, width - len(head) - len(stale))
     last = span(fit(source, room, middle=True))
     yield line(span(head), span(stale, Role.WARN), last, target=ToMapping(mapping), copy=mapping.digest)
-    if width >= 80:
-        yield from _beside("blob", mapping.digest, width, 1, Role.FAINT)
     if mapping.reverse is not None and mapping.reverse != mapping.diff_id:
         yield from _beside("back to", mapping.reverse, width, 1, Role.WARN)
     elif mapping.reverse is None:
@@ -318,6 +342,7 @@ def remotes(shown: Shown, width: int) -> Iterator[Line]:
     """Where the image is known outside this store."""
     records = shown.remotes
     if shown.row is None:
+        yield _no_row()
         return
     if records is None or isinstance(records, Absent):
         yield from _absent(records, shown, width)

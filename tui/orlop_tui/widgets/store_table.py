@@ -162,7 +162,8 @@ class StoreTable(ScrollView, Painted, can_focus=True, inherit_bindings=False):
         """The moment that ages are counted from."""
         self.empty: Callable[[int], Sequence[tuple[Span, ...]]] = lambda width: ()
         """What to say while no row is shown."""
-        self._told: Key | None = None
+        self._told: tuple[Key | None] | None = None
+        """The row, or that there is none, of which was told last."""
 
     # --- drawing
 
@@ -213,9 +214,10 @@ class StoreTable(ScrollView, Painted, can_focus=True, inherit_bindings=False):
         self._tell()
 
     def _tell(self) -> None:
-        if self.listing.cursor != self._told:
-            self._told = self.listing.cursor
-            self.post_message(self.Moved(self._told))
+        told = (self.listing.cursor,)
+        if told != self._told:
+            self._told = told
+            self.post_message(self.Moved(self.listing.cursor))
 
     def tell_again(self) -> None:
         """Forget which row was told of, so that the next `sync` tells of the cursor's row anew."""
