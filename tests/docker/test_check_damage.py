@@ -293,6 +293,13 @@ def test_a_container_whose_record_cannot_be_read_is_found(shop: Shop) -> None:
     assert only(shop, "DK21", path).containers == (shop.container,)
 
 
+def test_a_mount_that_lost_its_parent_is_found(shop: Shop) -> None:
+    path = shop.at(f"{layout.mounts(shop.driver)}/{shop.container}/parent")
+    top = path.read_text()
+    path.unlink()
+    assert top in only(shop, "DK21", path).detail
+
+
 def test_a_name_that_the_engine_cannot_look_up_is_found(shop: Shop) -> None:
     shop.data.tag("UPPER:1", shop.web.id)
     found = only(shop, "DK22", shop.at(layout.tag_file(shop.driver)))

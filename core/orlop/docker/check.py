@@ -324,9 +324,19 @@ def _mounts(model: Model) -> Iterator[Finding]:
             yield _finding(model, "DK13", path, detail, containers=[name], says=_REMOVED)
         elif mount.problem:
             yield _finding(model, "DK21", path, mount.problem, containers=[name], says=_not_loaded(name))
+        elif mount.parent is None and (top := _top_of(model, name)) is not None:
+            detail = f"the file parent is missing; by the container's image it must name {top}"
+            yield _finding(model, "DK21", join(path, "parent"), detail, containers=[name])
         elif mount.parent is not None and _layer_missing(model, mount.parent):
             detail = f"the container stands on layer {mount.parent}, which has no record"
             yield _finding(model, "DK21", join(path, "parent"), detail, containers=[name], says=_not_loaded(name))
+
+
+def _top_of(model: Model, container: str) -> str | None:
+    """The layer that a container stands on by its image's config; None where that has none or cannot be known."""
+    found = model.containers.get(container)
+    image = model.images.get(found.image) if found is not None and found.image is not None else None
+    return image.chain[-1] if image is not None and image.chain else None
 
 
 def _containers(model: Model) -> Iterator[Finding]:

@@ -110,9 +110,11 @@ _RULES = (
         severity=Severity.SPACE,
         repair=Repair.REMOVE,
         meaning="A layer record that no image's config and no container's mount needs.",
-        causes="A pull, load or build that was killed after the layer was registered.",
+        causes="A pull, load or build that was killed after the layer was registered. Or no fault at all: "
+        "BuildKit's cache may still use the layer, which only its own database tells.",
         engine="It is in no list, `docker system df` does not count it, and `docker system prune -a` does not free it.",
-        do="It only takes space. Pulling an image that holds the layer makes use of it again.",
+        do="It only takes space. Pulling an image that holds the layer makes use of it again; "
+        "`docker builder prune` gives back what the build cache holds.",
     ),
     Rule(
         id="DK13",
@@ -203,9 +205,11 @@ _RULES = (
         title="container-record-broken",
         severity=Severity.LATENT,
         repair=None,
-        meaning="A container's config.v2.json or its mount record cannot be read, or the layer it stands on is gone.",
+        meaning="A container's config.v2.json or its mount record cannot be read or has lost its parent, "
+        "or the layer it stands on is gone.",
         causes="A power cut, or a removal by hand.",
-        engine="It leaves the container out of every list: `failed to load container …`.",
+        engine="It leaves the container out of every list: `failed to load container …`. Where only the mount's parent "
+        "is missing it says nothing, by its source (layer/filestore.go), and the layers below lose a protection.",
         do="Keep the folder if its files matter: the writable layer is in the driver's folder that mount-id names.",
     ),
     Rule(
