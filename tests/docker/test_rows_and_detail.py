@@ -166,6 +166,7 @@ def test_why_tells_every_identity_of_a_layer_and_what_keeps_it(data: DataRoot) -
             f"layer {layer.chain_id}",
         ]
     assert store.why("base:1").is_a == (f"name of image {base.id}",)
+    assert store.why("docker.io/library/base:1").is_a == store.why("base:1").is_a
     with pytest.raises(NotFound):
         store.why("0" * 64)
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from orlop import reference
 from orlop.digest import is_digest, is_hex
 from orlop.docker import layout
 from orlop.docker.model import Model
-from orlop.errors import Ambiguous, NotFound
+from orlop.errors import Ambiguous, Malformed, NotFound
 from orlop.fs import Root
 from orlop.records import Link, Why
 
@@ -16,7 +17,7 @@ _MANY = 20
 def why(root: Root, model: Model, subject: str) -> Why:
     """Answer for an image id, diff id, chain id, blob digest, cache id, container id, tag, or a folder or file.
 
-    A digest may be given without its algorithm, and cut to 12 digits or more.
+    A digest may be given without its algorithm, and cut to two digits or more; a tag in any spelling.
 
     Raises:
         NotFound: the store knows nothing of it.
@@ -24,11 +25,23 @@ def why(root: Root, model: Model, subject: str) -> Why:
     """
     path = subject.removeprefix(root.path).strip("/")
     parts = [part for part in path.split("/") if part]
-    if subject in model.tags.references:
-        return _name(model, subject)
+    name = _listed(model, subject)
+    if name is not None:
+        return _name(model, name)
     if parts and len(parts) > 1 and (known := _in_path(model, parts)) is not None:
         return _answer(model, known)
     return _answer(model, _whole(model, subject.removeprefix("sha256:")))
+
+
+def _listed(model: Model, subject: str) -> str | None:
+    """The listed name that a text is, or is a longer or shorter spelling of with its tag; None for none."""
+    if subject in model.tags.references:
+        return subject
+    try:
+        name = reference.parse(subject).familiar if ":" in subject else ""
+    except Malformed:
+        return None
+    return name if name in model.tags.references else None
 
 
 def _in_path(model: Model, parts: list[str]) -> str | None:
