@@ -34,6 +34,13 @@ def test_a_plan_names_what_goes_what_stays_and_the_bytes(orlop: Orlop, own: Path
     assert f"orlop rm {own} {small.images['untagged']}" in ran.out
 
 
+def test_a_plan_says_its_bytes_first_and_has_whole_digests_in_a_pipe(orlop: Orlop, own: Path, small: Any) -> None:
+    ran = orlop("rm", own, small.images["untagged"], "--dry-run")
+
+    assert ran.out.splitlines()[2].split()[0] == "Space"
+    assert f"image {small.images['untagged']}  (asked for by its id)" in ran.out
+
+
 def test_a_dry_run_changes_nothing(orlop: Orlop, own: Path) -> None:
     before = names(orlop, own)
 

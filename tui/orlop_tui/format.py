@@ -222,7 +222,7 @@ _VERBS = {
 }
 
 
-FEW_LAYERS = 3
+FEW_LAYERS = 2
 """Layers up to which a plan names each, where it may sum them up."""
 
 

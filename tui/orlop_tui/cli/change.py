@@ -306,13 +306,14 @@ def _show(output: Output, store: Store, plan: Plan, arguments: argparse.Namespac
     """What a plan does, why, what stays, the bytes, what it rests on, and its command."""
     output.record(plan.to_json())
     snapshot = store.rows()
-    output.line(f"{visible(plan.action[:1].upper() + plan.action[1:])}\n")
+    action = output.sentence(plan.action)
+    output.line(f"{action[:1].upper()}{action[1:]}\n")
     engine = visible(snapshot.engine_text)
     commands = format.command(arguments.path, plan.intent, driver=arguments.driver or "").splitlines()
     output.labelled(
         [
-            *((label, output.sentence(line)) for label, line in format.plan_lines(plan)),
             ("Space", format.plan_space(plan)),
+            *format.plan_lines(plan, full=output.full, listed=output.full),
             ("Basis", f"{visible(store.identity.label)} seen {format.moment(snapshot.seen_at)}"),
             ("", f"{format.ENGINE_WORDS[snapshot.engine]}{f': {engine}' if engine else ''}"),
         ]
