@@ -1,0 +1,349 @@
+"""The browser's frame: what it consists of, what stands in its lines, and what it says.
+
+It draws what is known of the stores; it has no keys and asks for nothing but a check.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+from textual.widgets import Input
+
+from orlop.errors import OrlopError
+from orlop.records import Key, Row
+from orlop.text import visible
+from orlop_tui import format as words
+from orlop_tui import messages
+from orlop_tui.screens import wording
+from orlop_tui.screens.changes import Changes
+from orlop_tui.screens.dialog import Notice
+from orlop_tui.screens.stores import OpenStore
+from orlop_tui.screens.wording import WIDE
+from orlop_tui.widgets.entry import Entry
+from orlop_tui.widgets.keyline import KeyHint, KeyLine
+from orlop_tui.widgets.lines import LOOKS, Bar, Line, LinesView, Role, Span, Spans, fit, fold, line, span
+from orlop_tui.widgets.panes import Pane, Shown, ToMapping, builder
+from orlop_tui.widgets.store_table import StoreTable, TableHead
+
+CHECKED_UNASKED = 20_000
+"""Rows up to which a store is checked by itself whenever it changed; larger ones when pane 4 is opened."""
+
+_FILTER_HINT = "word  !word  repo: tag: id: state:  own>100M  age>90d"
+
+
+class Frame(Screen[None]):
+    """List, panes, and the lines around them."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = LOOKS
+
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [  # type: ignore[misc]
+        (0, "-tiny"),
+        (60, "-narrow"),
+        (120, "-wide"),
+        (200, "-huge"),
+    ]
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [  # type: ignore[misc]
+        (0, "-flat"),
+        (12, "-short"),
+        (24, "-tall"),
+    ]
+
+    changes: Changes
+    """The changes that are asked for in the browser; set by it."""
+
+    def __init__(self, gateway: messages.Gateway, paths: Sequence[str], *, unlocked: bool, title: str | None) -> None:
+        super().__init__()
+        self.header_bar = Bar(id="header")
+        self.rail = LinesView(self._rail_lines, id="rail")
+        self.head = TableHead(id="head")
+        self.table = StoreTable(id="table")
+        self.side = Vertical(id="side")
+        self.strip = Bar(id="strip")
+        self.panes = LinesView(id="panes")
+        self.entry = Entry(id="filter", placeholder=_FILTER_HINT, select_on_focus=False)
+        self.status_bar = Bar(id="status")
+        self.keys = KeyLine(id="keys")
+        self.small = LinesView(self._too_small, id="small")
+        self.gateway = gateway
+        self.stores: list[OpenStore] = []
+        self.current = 0
+        self.pane = Pane.META
+        self.view = 0
+        """-1 list only, 0 both, 1 panes only"""
+        self._paths = tuple(paths)
+        self._unlock_all = unlocked
+        self._label = title
+        self._failures: list[tuple[str, OrlopError]] = []
+        self._opening = True
+        self._shown = Shown(row=None, now=0)
+        self._asked: tuple[int, Key] | None = None
+        """The row whose detail is being read."""
+        self._whole_store = False
+        self._job: Spans = ()
+        self._remark: Spans = ()
+        self._log: list[Line] = []
+        self._bad_filter = ""
+
+    # --- parts
+
+    def compose(self) -> ComposeResult:
+        yield self.header_bar
+        with Horizontal(id="body"):
+            yield self.rail
+            with Vertical(id="list"):
+                yield self.head
+                yield self.table
+            with self.side:
+                yield self.strip
+                yield self.panes
+        yield self.entry
+        yield self.status_bar
+        yield self.keys
+        yield self.small
+
+    def on_mount(self) -> None:
+        entry = self.entry
+        entry.display = False
+        entry.cursor_blink = False
+        self.small.can_focus = False
+        self.table.empty = self._said_when_empty
+        self.set_focus(self.table)
+        self.draw()
+
+    @property
+    def store(self) -> OpenStore | None:
+        """The store on the screen; None while none is open."""
+        return self.stores[self.current] if self.current < len(self.stores) else None
+
+    @property
+    def row(self) -> Row | None:
+        return None if self.store is None else self.store.listing.row
+
+    @property
+    def is_stacked(self) -> bool:
+        """Whether all sections stand below each other."""
+        return self.size.width >= WIDE
+
+    # --- drawing
+
+    def draw(self) -> None:
+        """Bring every part up to date with what is known."""
+        store = self.store
+        self.header_bar.show(*self._header())
+        if store is not None:
+            self.table.now = store.snapshot.seen_at
+            self.head.listing = store.listing
+            self.head.refresh()
+            self.table.sync(store.listing)
+        else:
+            self.table.refresh()
+        self.rail.show(self._rail_lines, keep=True)
+        self.draw_panes(keep=True)
+        self.draw_lines()
+
+    def draw_lines(self) -> None:
+        """The lines at the bottom."""
+        self.status_bar.show(*self._status())
+        self.keys.show(self._hints())
+
+    def draw_panes(self, *, keep: bool = False) -> None:
+        """The panes, from what was read of the row under the cursor."""
+        stacked = self.is_stacked
+        chosen = tuple(Pane) if stacked else (self.pane,)
+        self.panes.show(builder(self._complete(self._shown), chosen), keep=keep)
+        self._draw_strip()
+
+    def _draw_strip(self) -> None:
+        store, row = self.store, self.row
+        found = store.findings_of(row) if store is not None and row is not None else None
+        pieces: list[Span] = []
+        for pane in Pane:
+            text = f"{int(pane)} {pane.title}"
+            if pane is Pane.PROBLEMS and found:
+                text += f" {len(found)}"
+            pieces.append(span(f"[{text}]", Role.HEADING) if pane is self.pane else span(f" {text} ", Role.FAINT))
+        more = (span("more v", Role.FAINT),) if self.panes.hidden_below else ()
+        self.strip.show(pieces, more)
+
+    def _complete(self, shown: Shown) -> Shown:
+        """What was read, with what the check found."""
+        store = self.store
+        if store is None:
+            return shown
+        unchecked = store.findings_problem or "checking …"
+        if len(store.snapshot.rows) > CHECKED_UNASKED and not store.checking:
+            unchecked = store.findings_problem or "not checked yet: 4 checks this large store"
+        return Shown(
+            row=shown.row,
+            now=shown.now,
+            detail=shown.detail,
+            mappings=shown.mappings,
+            remotes=shown.remotes,
+            findings=store.findings,
+            own=(store.findings_of(shown.row) or ()) if shown.row is not None else (),
+            unchecked=unchecked,
+            problem=shown.problem,
+            whole_store=self._whole_store or shown.row is None,
+        )
+
+    def _header(self) -> tuple[list[Span], Spans]:
+        store, width = self.store, self.size.width
+        if store is not None:
+            return wording.header(store, title=self._label, of=len(self.stores), width=width)
+        said = "opening" if self._opening else "no store"
+        return wording.bare_header(self._label, width, said), (span("READ-ONLY", Role.STRONG),)
+
+    def _status(self) -> tuple[Iterable[Span], Spans]:
+        if self._remark:
+            return self._remark, self._job
+        if self.store is not None:
+            return wording.status(self.store, bad_filter=self._bad_filter), self._job
+        return [span("opening …" if self._opening else "nothing is open")], self._job
+
+    def _rail_lines(self, width: int) -> list[Line]:
+        return wording.rail(self.stores, self.current, width)
+
+    def _too_small(self, width: int) -> list[Line]:
+        return [line(part) for part in fold("orlop needs 60 columns and 12 lines; q quits", width)]
+
+    def _said_when_empty(self, width: int) -> Sequence[Spans]:
+        if self.store is not None:
+            return wording.empty_store(self.store)
+        if self._opening:
+            return [(span(f"reading {', '.join(self._paths)} …"),)]
+        return wording.no_store((error for _, error in self._failures), width)
+
+    def _hints(self) -> list[KeyHint]:
+        help_and_quit = [KeyHint("?", "help", "help"), KeyHint("q", "quit", "quit")]
+        if self.focused is self.entry:
+            return [KeyHint("Enter", "to the list", "leave_filter"), KeyHint("Esc", "no filter", "back")]
+        if self.focused is self.panes:
+            chosen = [("Tab", "list", "to_list"), ("1-4", "panes", "next_pane(1)"), ("Enter", "follow", "follow")]
+            chosen += [("u", "unmap", "unmap"), ("c", "copy", "copy"), ("Esc", "back", "back")]
+        else:
+            chosen = [("space", "mark", "mark"), ("d", "delete", "delete"), ("t", "tag", "tag")]
+            chosen += [("/", "filter", "filter"), ("s", "sort", "sort")]
+            locked = self.store is None or not self.store.unlocked
+            chosen.append(("!", "unlock", "lock") if locked else ("z", "undo", "undo"))
+        hints = [KeyHint(key, label, action, not self.why_not(action)) for key, label, action in chosen]
+        return hints + help_and_quit
+
+    def on_descendant_focus(self) -> None:
+        self.draw_lines()
+        self.table.refresh()
+
+    def on_descendant_blur(self) -> None:
+        self.panes.refresh()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.call_after_refresh(self.draw)
+
+    def _listing_changed(self) -> None:
+        self.head.refresh()
+        self.table.sync()
+        self.draw_lines()
+
+    # --- saying things
+
+    def say(self, text: str, role: Role = Role.WARN) -> None:
+        """One line in place of the status, until the next key; the empty text takes it away."""
+        self._remark = (span(text, role),) if text else ()
+        if self.is_mounted:
+            self.draw_lines()
+
+    def toast(self, text: str) -> None:
+        """A few words that go by themselves, for a success."""
+        self.app.notify(visible(text), markup=False, timeout=4)
+
+    def note(self, *texts: str) -> None:
+        """Write into the log."""
+        at = time.strftime("%H:%M:%S")
+        for text in texts:
+            self._log.append(line(span(f"{at}  ", Role.FAINT), span(text)))
+            at = " " * len(at)
+
+    def _log_error(self, error: OrlopError) -> None:
+        self.note(*(f"{label}: {text}" for label, text in words.words(error)))
+
+    def show_error(self, error: OrlopError) -> None:
+        """An error stays on the screen until it is closed, and in the log after that."""
+        self.show("It was not done", wording.error_lines(error))
+
+    def show(self, title: str, said: Sequence[tuple[str, str]]) -> None:
+        """Labels and texts that stay until they are closed, and that can be copied."""
+        lines = [line(span(fit(label, 9), Role.LABEL), span(text)) for label, text in said]
+        copy = "\n".join(f"{label}: {text}" for label, text in said)
+        self.app.push_screen(Notice(title, lines, copy=copy, host=self.changes))
+
+    # --- why something can not be done now
+
+    def why_not(self, action: str) -> str:
+        """The reason in one line; empty where it can be done."""
+        action = action.partition("(")[0]
+        if action in _ALWAYS:
+            return ""
+        if self.store is None:
+            return "no store is open"
+        if action in _WRITES and self.changes.busy:
+            return f"wait: {self.changes.busy}"
+        listing = self.store.listing
+        if action in ("delete", "untag") and not listing.targets().keys:
+            left_out = listing.targets().left_out
+            return f"all {left_out} marked rows are hidden: m shows them" if left_out else "no row is under the cursor"
+        if action in ("tag", "copy", "mark", "range") and listing.row is None:
+            return "no row is under the cursor"
+        if action == "tag" and listing.targets().marked:
+            return "a name leads to one image only: \\ takes the marks away"
+        if action == "untag" and not self._names():
+            return "there is no name to take away"
+        if action == "unmap" and self._mapping() is None:
+            return "u works on a line of 2 Digests: 2, Tab"
+        return ""
+
+    def _stopped_by(self, action: str) -> bool:
+        reason = self.why_not(action)
+        if reason:
+            self.say(reason)
+        return bool(reason)
+
+    def _names(self) -> tuple[str, ...]:
+        listing = self.store.listing if self.store is not None else None
+        return tuple(key.name for key in listing.targets().keys if key.name is not None) if listing is not None else ()
+
+    def _mapping(self) -> ToMapping | None:
+        current = self.panes.current if self.focused is self.panes else None
+        return current.target if current is not None and isinstance(current.target, ToMapping) else None
+
+    # --- which store
+
+    def _enter_store(self) -> None:
+        self._bad_filter = ""
+        entry = self.entry
+        with self.prevent(Input.Changed):
+            entry.value = self.store.listing.filter.text if self.store else ""
+        self.table.tell_again()
+        self.changes.ask_journal()
+        self.draw()
+
+    def _switch(self, index: object) -> None:
+        if isinstance(index, int) and index != self.current and index < len(self.stores):
+            self.current = index
+            self._enter_store()
+
+    def check(self, store: OpenStore, *, asked: bool = False) -> None:
+        """Check a store; a large one only when that was asked for."""
+        if asked or len(store.snapshot.rows) <= CHECKED_UNASKED:
+            store.checking = True
+            self.gateway.check(store.index)
+
+
+_ALWAYS = frozenset(
+    {"help", "quit", "log", "info", "stores", "back", "pane", "next_pane", "zoom", "to_list", "follow"}
+    | {"all_problems", "focus_next", "focus_previous", "command_palette", "leave_filter", "interrupt"}
+    | {"move", "page", "end", "down", "up"}
+)
+_WRITES = frozenset({"delete", "tag", "untag", "unmap", "undo", "lock"})
