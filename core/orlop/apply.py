@@ -524,6 +524,7 @@ class _Run:
                 "the file was written to since the change",
                 path=step.path,
                 why="taking the change back would lose that",
+                do="take later changes back first, the newest before the others: `orlop journal PATH` lists them",
             )
         if step.old is not None and self._digest(recorded.old) != step.old:
             raise Changed("the old content in the quarantine has changed", path=recorded.old)

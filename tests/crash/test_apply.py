@@ -187,6 +187,7 @@ def test_undo_refuses_where_a_replaced_file_was_written_to(
     with pytest.raises(Changed) as error:
         undo(small, journal)
     assert error.value.path == "names.json"
+    assert "later changes" in error.value.do
     assert not small.root.exists("images/one")
 
 
