@@ -13,7 +13,7 @@ from types import FrameType
 from orlop.errors import NotFound, OrlopError
 from orlop.text import visible
 from orlop_tui import cli, format
-from orlop_tui.cli import exits, opening, places
+from orlop_tui.cli import exits, places
 from orlop_tui.cli.arguments import COMMANDS, parser, screens_parser
 from orlop_tui.cli.exits import Usage
 from orlop_tui.cli.output import Output, print_error, say
@@ -88,7 +88,7 @@ def _check_path(path: str) -> None:
     near = difflib.get_close_matches(path, COMMANDS, n=1)
     if near and "/" not in path:
         raise Usage(f"{path!r} is neither a command nor a folder", do=f"did you mean `orlop {near[0]}`?")
-    raise NotFound("the store cannot be opened", path=path, why="no such file or folder", do=opening.WHAT_TO_GIVE)
+    raise NotFound("the store cannot be opened", path=path, why="no such file or folder", do=places.WHAT_TO_GIVE)
 
 
 def _need_terminal(instead: str) -> None:

@@ -1,24 +1,21 @@
 """How the commands open a store: every one of a root, or the one that is meant; cut-off changes are named."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from orlop.errors import Ambiguous, NotAStore, NotFound, OrlopError, WrongKind
+from orlop.errors import Ambiguous, NotFound, OrlopError
 from orlop.records import Key
 from orlop.store import Store
 from orlop.text import visible
 from orlop_tui import format
+from orlop_tui.cli import places
 from orlop_tui.cli.exits import Usage
 from orlop_tui.cli.output import Meter, Output, print_error, say
 
 if TYPE_CHECKING:
     from orlop.journal import Change
-
-WHAT_TO_GIVE = "give Docker's data root (mostly /var/lib/docker), or `image` or `image/<driver>` in it"
-"""What to do about a path that holds no store."""
 
 _SHOWN = 8
 """Places that could not be read for one reason that people are told; JSON has them all."""
@@ -34,11 +31,8 @@ def every(path: str, driver: str | None) -> Iterator[tuple[Store, ...]]:
     """
     from orlop import kinds
 
-    with Meter() as meter:
-        try:
-            found = kinds.open_all(path, progress=meter)
-        except OrlopError as error:
-            raise _explained(error, path) from error
+    with Meter() as meter, places.explained(path):
+        found = kinds.open_all(path, progress=meter)
     try:
         chosen = tuple(store for store in found if driver in (None, store.identity.scope))
         if not chosen:
@@ -49,29 +43,6 @@ def every(path: str, driver: str | None) -> Iterator[tuple[Store, ...]]:
     finally:
         for store in found:
             store.close()
-
-
-def _explained(error: OrlopError, path: str) -> OrlopError:
-    """Why a path that a person gave cannot be opened: the whole place, and what to give instead."""
-    if error.path is not None and not os.path.isabs(error.path) and error.path != path:
-        error.path = os.path.join(path, error.path)
-    if isinstance(error, WrongKind) and error.path == path:
-        return NotAStore("no container image store is here", path=path, why="it is no folder", do=WHAT_TO_GIVE)
-    if isinstance(error, NotFound | NotAStore):
-        near = _store_near(path)
-        error.do = f"a store is near: {format.shell([near])}" if near else error.do or WHAT_TO_GIVE
-    return error
-
-
-def _store_near(path: str) -> str | None:
-    """A store in the usual places below a folder, such as a mounted disk's, or the one that the folder is a part of."""
-    from orlop import kinds
-
-    if not os.path.isdir(path):
-        return None
-    below = [os.path.join(path, inner) for inner in ("docker", "var/lib/docker", "lib/docker")]
-    above = [os.path.normpath(os.path.join(path, "/".join([".."] * steps))) for steps in range(1, 6)]
-    return next(iter(kinds.host_folders([*below, *above], ())), None)
 
 
 @contextmanager

@@ -1,8 +1,14 @@
 """Where this host may keep stores: the one place of the program that reads the environment for it."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from orlop.errors import NotFound
+from orlop.errors import NotAStore, NotFound, OrlopError, WrongKind
+from orlop_tui import format
+
+WHAT_TO_GIVE = "give Docker's data root (mostly /var/lib/docker), or `image` or `image/<driver>` in it"
+"""What to do about a path that holds no store."""
 
 _ENGINE_FOLDERS = ("/var/lib/docker", "/var/snap/docker/common/var-lib-docker")
 _DAEMON_FILES = ("/etc/docker/daemon.json", "/var/snap/docker/current/config/daemon.json")
@@ -36,8 +42,40 @@ def check_store(path: str) -> None:
     from orlop import kinds
 
     if not kinds.host_folders((path,), ()):
-        for store in kinds.open_all(path):
+        with explained(path):
+            found = kinds.open_all(path)
+        for store in found:
             store.close()
+
+
+@contextmanager
+def explained(path: str) -> Iterator[None]:
+    """While a path that a person gave is opened: an error says the whole place, and what to give instead."""
+    try:
+        yield
+    except WrongKind as error:
+        if error.path != path:
+            raise
+        why = "it is no folder"
+        raise NotAStore("no container image store is here", path=path, why=why, do=WHAT_TO_GIVE) from error
+    except OrlopError as error:
+        if error.path is not None and error.path != path:
+            error.path = os.path.join(path, error.path)
+        if isinstance(error, NotFound | NotAStore):
+            near = _store_near(path)
+            error.do = f"a store is near: {format.shell([near])}" if near else error.do or WHAT_TO_GIVE
+        raise
+
+
+def _store_near(path: str) -> str | None:
+    """A store in the usual places below a folder, such as a mounted disk's, or the one that the folder is a part of."""
+    from orlop import kinds
+
+    if not os.path.isdir(path):
+        return None
+    below = [os.path.join(path, inner) for inner in ("docker", "var/lib/docker", "lib/docker")]
+    above = [os.path.normpath(os.path.join(path, *[os.pardir] * steps)) for steps in range(1, 6)]
+    return next(iter(kinds.host_folders([*below, *above], ())), None)
 
 
 def data_homes() -> tuple[str, ...]:
