@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,14 +14,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orlop import kinds
 from orlop.apply import apply, purge, undo
 from orlop.errors import NoSpace, Refused
 from orlop.fs import Root
 from orlop.fs.writer import Writer
 from orlop.journal import Journal, State
 from orlop.plan import Plan, Remove, Tag
+from orlop.progress import Silent
 from orlop.records import Key
+from orlop.samples import DataRoot
 from orlop.store import Store
+from tests.crash.conftest import Tree, differences, read_tree
 
 if TYPE_CHECKING:
     from tests.crash.conftest import Opener
@@ -116,6 +121,61 @@ def test_a_full_disk_can_be_purged(little_disk: Store) -> None:
     freed = purge(little_disk, journal).bytes_freed
     assert freed > 0
     assert journal.changes()[0].state is State.PURGED
+
+
+def test_a_disk_that_fills_up_amid_a_removal_leaves_a_docker_store_whole(tmp_path: Path) -> None:
+    """Every number of free pages, and journals that cross into a new page at different steps."""
+    outcomes: Counter[str] = Counter()
+    with mounted("-t", "tmpfs", "-o", "size=2m", "tmpfs", str(tmp_path)):
+        for layers in range(2, 8):
+            folder = tmp_path / "docker"
+            store = docker_store(folder, layers)
+            plan = planned(store, Remove(keys=(Key("", store.find("app:1")[0].id, None),)))
+            assert len(plan.steps) > 3 * layers
+            before, outcome, pages = read_tree(str(folder)), "", 0
+            while outcome != "done":
+                outcome = removed_with_room(store, plan, pages, before)
+                outcomes[outcome] += 1
+                pages += 1
+            store.close()
+            shutil.rmtree(folder)
+    assert outcomes.keys() == {"refused", "taken back", "done"}
+
+
+def removed_with_room(store: Store, plan: Plan, pages: int, before: Tree) -> str:
+    """Remove with so many pages free, see the store whole, and bring all back."""
+    journal = Journal.of(store.root)
+    filling = fill(store)
+    os.truncate(filling, filling.stat().st_size - 4096 * pages)
+    try:
+        apply(store, plan, journal)
+        outcome = "done"
+    except NoSpace:
+        outcome = "taken back" if journal.changes() else "refused"
+    filling.unlink()
+    assert journal.unfinished() is None
+    assert (differences(read_tree(store.root.path), before) == []) == (outcome != "done")
+    assert sound(store)
+    if outcome == "done":
+        undo(store, journal)
+        assert differences(read_tree(store.root.path), before) == []
+        assert sound(store)
+    shutil.rmtree(Path(store.root.path, ".orlop"), ignore_errors=True)
+    return outcome
+
+
+def docker_store(folder: Path, layers: int) -> Store:
+    """A store with an image of so many layers that only it needs, on a base that stays."""
+    data = DataRoot.create(str(folder))
+    base = data.image({"base": b"base"}, names=["base:1"])
+    data.image(*({f"file{n}": b"data"} for n in range(layers)), on=base, names=["app:1"])
+    data.settle()
+    return kinds.open(str(folder))
+
+
+def sound(store: Store) -> bool:
+    store.refresh(None)
+    return not [f for f in store.check(None, content=False, progress=Silent()) if f.severity.is_damage]
 
 
 def test_what_lies_on_another_mount_is_kept_on_that_mount(
