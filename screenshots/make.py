@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Take the pictures in this folder: the real screens over the sample store, at three sizes.
+"""Take the pictures in this folder: the real screens over the sample store.
 
     python screenshots/make.py [NAME[-SIZE]…]
 
-Needs Orlop and its dependencies, ``rsvg-convert`` (Debian: librsvg2-bin) and a
-monospaced font with box drawing (Debian: fonts-dejavu-core). The clock stands
-still at two hours after the sample engine stopped, so that the same code gives
-the same pictures. Without names every picture is taken anew.
+Every view at 120 by 40 as SVG, the list at the other sizes too, and as PNG what
+is looked at where SVG is not shown. Needs Orlop and its dependencies, and for PNG
+``rsvg-convert`` (Debian: librsvg2-bin) and a monospaced font with box drawing
+(Debian: fonts-dejavu-core). The clock stands still at two hours after the sample
+engine stopped, so that the same code gives the same pictures. Without names every
+picture is taken anew.
 """
 
 import asyncio
@@ -31,6 +33,9 @@ from orlop_tui.gateway import Gateway
 HERE = Path(__file__).resolve().parent
 SIZES = {"80x24": (80, 24), "120x40": (120, 40), "200x50": (200, 50)}
 CLOCK = times.parse(NOW) + 2 * 3600 * 1_000_000_000
+USUAL = "120x40"
+AT_EVERY_SIZE = {"list"}
+AS_PNG = {"list-120x40", "delete-120x40"}
 FONT = "DejaVu Sans Mono"
 
 Steps = Callable[[Pilot[None]], Awaitable[None]]
@@ -91,9 +96,11 @@ def plain(svg: str) -> str:
 
 
 def save(name: str, size: str, svg: str) -> None:
-    """Write NAME-SIZE.svg and NAME-SIZE.png."""
+    """Write NAME-SIZE.svg, and NAME-SIZE.png where it is wanted."""
     file = HERE / f"{name}-{size}.svg"
     file.write_text(plain(svg), encoding="utf-8")
+    if file.stem not in AS_PNG:
+        return
     width = SIZES[size][0] * 8
     command = ["rsvg-convert", "--width", str(width), "--keep-aspect-ratio", "--background-color", "white", str(file)]
     drawn = subprocess.run(command, check=True, capture_output=True).stdout
@@ -179,7 +186,7 @@ async def main(names: list[str]) -> int:
     time.time_ns = lambda: CLOCK
     time.time = lambda: CLOCK / 1e9
     for name in PICTURES:
-        for size in SIZES:
+        for size in SIZES if name in AT_EVERY_SIZE else [USUAL]:
             if names and name not in names and f"{name}-{size}" not in names:
                 continue
             with tempfile.TemporaryDirectory(prefix="orlop-pictures-") as folder:
