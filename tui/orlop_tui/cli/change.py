@@ -263,7 +263,9 @@ def _to_go_on(output: Output, store: Store, plan: Plan, arguments: argparse.Name
     check_holdable(store, arguments)
     number = format.weight(plan)
     if plan.weighty:
-        ask(f"go on ({format.count(number, 'image')})", str(number), arguments.yes)
+        removes = any(reason.verb == "remove" for reason in plan.reasons)
+        why = "" if removes else "; a repository loses its last tag"
+        ask(f"go on ({format.count(number, 'image')}{why})", str(number), arguments.yes)
     else:
         ask("go on", "yes", arguments.yes)
     return True
