@@ -197,6 +197,18 @@ def test_a_terminal_that_goes_away_ends_it(spawn: Spawn, small_app: str) -> None
     assert terminal.process.wait(PATIENCE) == 128 + signal.SIGHUP
 
 
+def test_a_shell_that_goes_away_with_its_terminal_leaves_no_app_behind(spawn: Spawn, hostile_store: str) -> None:
+    """In a shell's terminal the app gets SIGCONT too, and no SIGHUP where the shell sends none."""
+    terminal = spawn("-m", "orlop_tui", hostile_store)
+    terminal.until_shown("quit")
+    for _ in range(3):
+        terminal.process.send_signal(signal.SIGCONT)
+    terminal.process.send_signal(signal.SIGWINCH)
+    terminal.hang_up()
+    terminal.process.send_signal(signal.SIGCONT)
+    assert terminal.ended() == 129
+
+
 def test_a_fault_is_told_in_two_lines_and_written_to_the_log(spawn: Spawn, small_app: str, tmp_path: Path) -> None:
     terminal = spawn(small_app)
     terminal.until_shown("ready to go")

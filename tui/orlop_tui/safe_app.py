@@ -11,6 +11,7 @@ from textual.app import App
 from textual.filter import LineFilter
 
 from orlop_tui import terminal
+from orlop_tui.driver import TerminalDriver
 from orlop_tui.printable import Printable
 
 ENDINGS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -18,10 +19,11 @@ ENDINGS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 class SafeApp(App[None]):
-    """Textual's app, with four things that it does not do by itself.
+    """Textual's app, with five things that it does not do by itself.
 
     - SIGTERM, SIGHUP and SIGINT end it through `exit`, so that the screen, the mouse and the
       cursor are given back and a change under way ends its step.
+    - A terminal that goes away ends it as SIGHUP does, whatever was still to be drawn.
     - A fault is written to the log file, and two lines go to standard error: no traceback and
       no local variables on the terminal.
     - Every line passes the filter `Printable` just before it is written.
@@ -36,7 +38,8 @@ class SafeApp(App[None]):
             options.setdefault("ansi_color", True)
         self._ending: tuple[str, str] | None = None
         self._net = Printable()
-        super().__init__(**options)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        super().__init__(driver_class=options.pop("driver_class", TerminalDriver), **options)
         if self._plain:
             self.theme = "ansi-dark"
 
@@ -53,9 +56,14 @@ class SafeApp(App[None]):
         """Take over the signals; Textual calls this besides a subclass's own."""
         if self.is_headless:
             return
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         for number in ENDINGS:
             loop.add_signal_handler(number, self._end, number)
+
+    def terminal_lost(self) -> None:
+        """End as at SIGHUP; the driver calls this from its own thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._end, signal.SIGHUP)
 
     def _end(self, number: int) -> None:
         self.exit(return_code=128 + number)
