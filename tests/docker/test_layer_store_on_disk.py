@@ -14,6 +14,8 @@ import pytest
 from orlop.docker import layout
 from orlop.docker.layerstore import LayerStore, StoredLayer
 from orlop.errors import AlreadyExists, NoSpace, NotFound, OrlopError, Refused, Unsupported
+from orlop.fs import Root
+from orlop.fs.trees import sync
 
 DRIVERS = pytest.mark.parametrize("driver", ["overlay2", "vfs"])
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="owners and overlayfs's marks need uid 0")
@@ -311,3 +313,50 @@ def test_a_release_that_was_cut_off_leaves_a_name_that_engines_sweep(
     assert left.name.endswith("-removing")
     assert LayerStore(str(tmp_path), driver="vfs").map() == {}
     shutil.rmtree(left)
+
+
+@DRIVERS
+def test_a_layer_that_went_and_came_again_is_the_new_one_for_every_store(tmp_path: Path, driver: str) -> None:
+    one, other = (LayerStore(str(tmp_path), driver=driver) for _ in range(2))
+    old = one.register(tar(f=b"x"))
+    other.map()
+    one.release(old.chain_id)
+    new = one.register(tar(f=b"x"))
+
+    assert old.cache_id != new.cache_id
+    assert other.map() == {new.chain_id: new}
+    assert b"".join(other.reassemble(new.chain_id)) == tar(f=b"x").read()
+    assert other.register(tar(g=b"y"), new.chain_id).parent == new.chain_id
+
+
+def test_nothing_is_removed_while_a_container_does_not_tell_what_it_stands_on(tmp_path: Path) -> None:
+    layers = LayerStore(str(tmp_path))
+    base = layers.register(tar(f=b"x"))
+    mount = tmp_path / layout.mounts("overlay2") / ("c" * 64)
+    mount.mkdir()
+    for name, text in (("mount-id", "d" * 64), ("parent", "sha256:")):
+        (mount / name).write_text(text)
+
+    with pytest.raises(Refused) as refused:
+        layers.release(base.chain_id)
+
+    assert "parent is no digest" in str(refused.value)
+    assert layers.find(base.chain_id) == base
+
+
+@DRIVERS
+def test_a_record_gets_its_name_once_all_of_the_layer_is_on_disk(
+    tmp_path: Path, driver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers = LayerStore(str(tmp_path), driver=driver)
+    records, transactions = (tmp_path / of(driver) for of in (layout.layers, layout.transactions))
+    seen: list[tuple[list[str], int]] = []
+
+    def watched(root: Root) -> None:
+        seen.append((os.listdir(records), sum(len(os.listdir(made)) for made in transactions.iterdir())))
+        sync(root)
+
+    monkeypatch.setattr("orlop.docker.layerstore.sync", watched)
+    layers.register(tar(f=b"x"))
+
+    assert seen == [([], 4)]

@@ -205,7 +205,8 @@ class LayerStore:
         self._token = token
         self._place = Place(path)
         self._ledger = _Ledger()
-        self._damaged: dict[str, str] = {}
+        self._damaged: dict[str, str] = {}  # by path
+        self._versions: dict[str, object] = {}
         self._mount_ids: set[str] = set()
         with self._changing() as (root, _data):
             writer = Writer(root)
@@ -237,7 +238,7 @@ class LayerStore:
         with self._changing() as (root, _data):
             going = self._ledger.let_go(chain_id)
             if going and self._damaged:
-                reasons = [f"{layout.layers(self._driver)}/{name}: {why}" for name, why in self._damaged.items()]
+                reasons = [f"{path}: {why}" for path, why in sorted(self._damaged.items())]
                 do = "`orlop check PATH` names what to repair first"
                 raise Refused(f"layer {chain_id} is let go, but cannot be removed", reasons, do=do)
             for layer in going:
@@ -280,21 +281,24 @@ class LayerStore:
         return False
 
     def _look(self, root: Root) -> None:
-        """Take note of layers and containers that came and went."""
+        """Take note of layers and containers that came, went or came back as others."""
         folder = layout.layers(self._driver)
         if not root.exists(folder):
             return
         with root.folder(folder) as records:
             kinds = {"sha256:" + name: kind for name, kind in records.kinds() if is_hex(name)}
-            for layer in [layer for chain_id, layer in self._ledger.layers.items() if chain_id not in kinds]:
-                self._ledger.forget(layer)
+            versions = {chain_id: records.stat(chain_id[7:]).version for chain_id in kinds}
+            for chain_id, layer in list(self._ledger.layers.items()):
+                if chain_id not in versions or versions[chain_id] != self._versions.get(chain_id):
+                    self._ledger.forget(layer)
+            self._versions = {**versions}
             self._damaged = {}
             found: dict[str, StoredLayer] = {}
             for chain_id in kinds.keys() - self._ledger.layers.keys():
                 read = layerdb.record(self._driver, {}, records, chain_id[7:], kinds[chain_id])
                 if read.problems or read.parent_lost:
                     problems = (f"{file} {why}" for file, why in read.problems.items())
-                    self._damaged[chain_id[7:]] = "; ".join(problems) or "its parent is lost"
+                    self._damaged[records.path + "/" + chain_id[7:]] = "; ".join(problems) or "its parent is lost"
                 else:
                     found[chain_id] = _stored(read)
         self._add(found)
@@ -309,7 +313,8 @@ class LayerStore:
                 way.append(found.pop(here))
                 here = way[-1].parent
             if here is not None and here not in self._ledger.layers:
-                self._damaged.update((layer.chain_id[7:], f"the layer below is not there: {here}") for layer in way)
+                why = f"the layer below is not there: {here}"
+                self._damaged.update((layout.layer(self._driver, layer.chain_id), why) for layer in way)
                 continue
             for layer in reversed(way):
                 self._ledger.add(layer)
@@ -323,9 +328,13 @@ class LayerStore:
             return
         with root.folder(folder) as mounts:
             for name, kind in mounts.kinds():
+                if kind != "folder":
+                    continue
                 mount = layerdb.mount(frozenset(), mounts, name, kind)
                 if mount.parent is not None:
                     self._ledger.mounted[mount.parent] += 1
+                elif mount.problem:
+                    self._damaged[f"{folder}/{name}"] = mount.problem  # what it stands on cannot be known
                 self._mount_ids.update(found for found in (mount.mount_id, mount.init_id) if found is not None)
 
     def _unpack(self, root: Root, data: Driver, archive: BinaryIO, below: StoredLayer | None) -> StoredLayer:
