@@ -297,3 +297,28 @@ def test_an_altered_file_is_told(tmp_path: Path) -> None:
 
     with pytest.raises((Malformed, DigestMismatch), match="etc/motd"):
         whole(layers, made.chain_id)
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        {"uid": str(1 << 32)},
+        {"gid": "9" * 19},
+        {"mtime": "--5"},
+        {"path": "a\0b"},
+        {"linkpath": "a\0b"},
+        {"SCHILY.xattr.user.a\0b": "v"},
+    ],
+)
+def test_what_no_file_can_have_is_refused_as_damage(layers: Layers, records: dict[str, str]) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        info = tarfile.TarInfo("link")
+        info.type, info.linkname, info.pax_headers = tarfile.SYMTYPE, "target", records
+        info.uid, info.gid = os.geteuid(), os.getegid()
+        archive.addfile(info)
+
+    with pytest.raises(Malformed):
+        register(layers, buffer.getvalue())
+
+    assert layers.map() == {}

@@ -25,6 +25,7 @@ _SPECIAL_LIMIT = 1 << 20  # bytes of a pax or long-name header; Go 1.21's maxSpe
 _END = bytes(_BLOCK)
 _XATTR = b"SCHILY.xattr."
 _SPARSE = b"GNU.sparse."
+_PATHS = frozenset({b"path", b"linkpath", b"uname", b"gname"})
 _NANOSECONDS = 1_000_000_000
 _LATEST = (1 << 63) - 1
 
@@ -276,8 +277,8 @@ def _member(
         size=size if kind == "file" else 0,
         target=_text(long_target or records.get(b"linkpath") or _until_zero(block[157:257])),
         mode=header.mode & 0o7777,
-        uid=_number(records, b"uid", header.uid),
-        gid=_number(records, b"gid", header.gid),
+        uid=_owner(records, b"uid", header.uid),
+        gid=_owner(records, b"gid", header.gid),
         mtime=mtime,
         atime=max(mtime, _time(records, b"atime", 0)),
         attributes={_text(key[len(_XATTR) :]): value for key, value in records.items() if key.startswith(_XATTR)},
@@ -307,11 +308,23 @@ def _pax_records(data: bytes) -> dict[bytes, bytes]:
         length = int(digits) if digits.isdigit() and len(digits) < 8 else 0
         record = data[len(digits) + 1 : length]
         key, equals, value = record[:-1].partition(b"=")
-        if length > len(data) or not record.endswith(b"\n") or not equals:
+        if length > len(data) or not record.endswith(b"\n") or not equals or not _is_valid(key, value):
             raise Malformed("an extended header is damaged", engine="archive/tar: invalid tar header")
         records[key] = value
         data = data[length:]
     return records
+
+
+def _is_valid(key: bytes, value: bytes) -> bool:
+    """Whether a record may stand in an extended header (Go, archive/tar/strconv.go, validPAXRecord)."""
+    return bool(key) and b"\0" not in (value if key in _PATHS else key)
+
+
+def _owner(records: Mapping[bytes, bytes], key: bytes, otherwise: int) -> int:
+    number = _number(records, key, otherwise)
+    if not -1 <= number < 1 << 32:
+        raise Malformed(f"no file can have the {key.decode()} {number}")
+    return number
 
 
 def _number(records: Mapping[bytes, bytes], key: bytes, otherwise: int) -> int:
@@ -330,7 +343,7 @@ def _time(records: Mapping[bytes, bytes], key: bytes, otherwise: float) -> int:
         at = int(otherwise) * _NANOSECONDS
     else:
         seconds, _, fraction = text.partition(b".")
-        if not seconds.lstrip(b"-").isdigit() or len(seconds) > 19 or (fraction and not fraction.isdigit()):
+        if not seconds.removeprefix(b"-").isdigit() or len(seconds) > 19 or (fraction and not fraction.isdigit()):
             raise Malformed("a time of an extended header is none", engine="archive/tar: invalid tar header")
         at = int(seconds) * _NANOSECONDS + int(fraction[:9].ljust(9, b"0"))
     return at if 0 <= at <= _LATEST else 0
