@@ -40,7 +40,7 @@ class KeyValue(Protocol):
         Raises:
             NotFound: there is none.
             WrongKind: the key is a folder of others, one above it is a value, or a link is there.
-            Escapes: the key would leave the store, or holds a NUL.
+            Escapes: the key would leave the store, or holds what no file name can.
             TooLarge: it has more than `VALUE_LIMIT` bytes.
             NoPermission, StorageFailure
         """
@@ -51,7 +51,7 @@ class KeyValue(Protocol):
 
         Raises:
             WrongKind: the key is a folder of others, or one above it is a value.
-            Escapes: the key would leave the store, or holds a NUL.
+            Escapes: the key would leave the store, or holds what no file name can.
             TooLarge: more than `VALUE_LIMIT` bytes.
             NoPermission, ReadOnly, NoSpace, StorageFailure
         """
@@ -64,7 +64,7 @@ class KeyValue(Protocol):
             NotFound: there is none.
             AlreadyExists: the key is a folder, and others are in it.
             WrongKind: one above it is a value.
-            Escapes: the key would leave the store, or is the store itself.
+            Escapes: the key would leave the store, is the store itself, or holds what no file name can.
             NoPermission, ReadOnly, StorageFailure
         """
         ...
@@ -83,8 +83,9 @@ def path_of(namespace: str, key: str) -> str:
     """The file of a key, relative to the root; empty for the root itself.
 
     Raises:
-        Escapes: it leaves the root.
+        Escapes: it leaves the root, or no file can have the name.
     """
+    _refuse_unwritable(f"{namespace}/{key}")
     parts: list[str] = []
     for part in f"{namespace}/{key}".split("/"):
         if part == "..":
@@ -94,6 +95,15 @@ def path_of(namespace: str, key: str) -> str:
         elif part not in ("", "."):
             parts.append(part)
     return "/".join(parts)
+
+
+def _refuse_unwritable(path: str) -> None:
+    if "\0" in path:
+        raise Escapes(path, "no key can hold a NUL")
+    try:
+        path.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise Escapes(path, "no key can hold a surrogate that stands for no byte") from error
 
 
 class FileKeyValue:
@@ -174,8 +184,6 @@ class MemoryKeyValue:
             yield
 
     def _check(self, path: str) -> None:
-        if "\0" in path:
-            raise Escapes(path, "no key can hold a NUL")
         if path in self._folders:
             raise WrongKind("folder", "file", path=path)
         for above in _above(path):

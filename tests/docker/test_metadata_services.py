@@ -1,12 +1,14 @@
 """The id and metadata services: what the recorded cases cannot show."""
 
+import contextlib
 import multiprocessing
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from orlop.docker.metadata import MAX_ENTRIES, V1IdService, V2Entry, V2MetadataService
-from orlop.errors import Malformed, NotFound
+from orlop.errors import Escapes, Malformed, NotFound
 from orlop.kv import FileKeyValue, MemoryKeyValue
 
 LAYER = "sha256:" + "a" * 64
@@ -86,3 +88,39 @@ def test_no_entry_that_many_processes_add_is_lost(tmp_path: Path) -> None:
     assert [writer.exitcode for writer in writers] == [0] * PROCESSES
     found = V2MetadataService(FileKeyValue(root)).get_metadata(LAYER)
     assert sorted(found, key=lambda entry: entry.digest) == [_entry(n) for n in range(PROCESSES * UPDATES)]
+
+
+def test_an_entry_is_removed_from_the_list_as_it_is_once_no_other_writes() -> None:
+    class Busy(MemoryKeyValue):
+        """Another one adds an entry just before this one has the store for itself."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.meanwhile: list[V2Entry] = []
+
+        @contextlib.contextmanager
+        def exclusive(self) -> Iterator[None]:
+            while self.meanwhile:
+                V2MetadataService(self).add(LAYER, self.meanwhile.pop())
+            with super().exclusive():
+                yield
+
+    store = Busy()
+    service = V2MetadataService(store)
+    service.add(LAYER, _entry(1))
+    store.meanwhile = [_entry(2)]
+
+    service.remove(_entry(1))
+
+    assert store.meanwhile == []
+    assert service.get_metadata(LAYER) == (_entry(2),)
+
+
+def test_a_layer_id_that_no_file_can_hold_is_refused_before_anything_is_written() -> None:
+    store = MemoryKeyValue()
+    with pytest.raises(Malformed):
+        V1IdService(store).set("0" * 64, "registry.example", "sha256:\ud800")
+    with pytest.raises(Escapes):
+        V2MetadataService(store).add("sha256:\ud800", _entry(1))
+    with pytest.raises(NotFound):
+        store.get("v1id", "registry.example," + "0" * 64)
