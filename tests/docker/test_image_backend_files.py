@@ -4,12 +4,13 @@ import multiprocessing
 import os
 import pickle
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
 from orlop.digest import Digest
+from orlop.direct import Place
 from orlop.docker.imagebackend import FailedToVerify, FileImageBackend
 from orlop.errors import NotFound, WrongKind
 
@@ -154,3 +155,40 @@ def test_four_processes_set_one_image_without_a_failure_or_a_torn_read(tmp_path:
     assert len(seen) > 1, "no reading met a writing"
     assert os.listdir(tmp_path / "content/sha256") == [image.hex]
     assert os.listdir(tmp_path / "metadata/sha256" / image.hex) == ["parent"]
+
+
+def test_content_that_was_replaced_as_a_folder_is_read_from_the_new_one(tmp_path: Path) -> None:
+    backend = FileImageBackend(str(tmp_path / "imagedb"))
+    image = backend.set(b"{}")
+    backend.set_metadata(image, "k", b"old")
+    assert backend.get_metadata(image, "k") == b"old"
+
+    (tmp_path / "imagedb").rename(tmp_path / "away")
+    other = FileImageBackend(str(tmp_path / "imagedb"))
+    with pytest.raises(NotFound):
+        backend.get(image)
+    other.set(b"{}")
+    other.set_metadata(image, "k", b"new")
+
+    assert backend.get_metadata(image, "k") == b"new"
+
+
+def test_an_image_that_is_deleted_while_its_metadata_waits_keeps_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend, other = FileImageBackend(str(tmp_path)), FileImageBackend(str(tmp_path))
+    image = backend.set(b"{}")
+    exclusive = Place.exclusive
+    calls: list[Place] = []
+
+    def delayed(place: Place) -> AbstractContextManager[None]:
+        calls.append(place)
+        if len(calls) == 1:
+            other.delete(image)
+        return exclusive(place)
+
+    monkeypatch.setattr(Place, "exclusive", delayed)
+    with pytest.raises(NotFound):
+        backend.set_metadata(image, "parent", b"x")
+
+    assert os.listdir(tmp_path / "metadata/sha256") == []

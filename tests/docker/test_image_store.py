@@ -15,6 +15,7 @@ from orlop.docker.imagestore import (
     UnknownParent,
     UnrecognizedImage,
 )
+from orlop.docker.layerreferences import CountedLayer
 from orlop.errors import Ambiguous, Malformed, NotFound
 
 DIFF_IDS = tuple(Digest.of(b"layer %d" % number) for number in range(3))
@@ -202,3 +203,20 @@ def test_the_marshalled_config_has_the_parent_of_the_store_and_known_members_onl
 
     assert (written["parent"], written["Size"], "unknown" in written) == (parent, 3, False)
     assert list(written) == sorted(written)
+
+
+def test_layers_are_let_go_once_nothing_on_disk_needs_them(tmp_path: Path) -> None:
+    backend = FileImageBackend(str(tmp_path))
+    there: list[list[str]] = []
+
+    class Watching(MemoryLayerReferences):
+        def release(self, chain_id: str) -> tuple[CountedLayer, ...]:
+            there.append(list(backend.walk()))
+            return super().release(chain_id)
+
+    store = ImageStore(backend, Watching())
+    image = store.create(config(layers=1))
+
+    store.delete(image)
+
+    assert there == [[]]

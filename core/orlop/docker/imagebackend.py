@@ -177,10 +177,11 @@ class FileImageBackend:
 
     def set_metadata(self, image: str, key: str, value: bytes) -> None:
         name = _key(key)
-        self.get(image)
+        self.get(image)  # refuses before anything is locked, or made
         folder = join(_METADATA, _single(image))
         path = join(folder, name)
         with self._place.exclusive():
+            self.get(image)  # it may have been deleted while this waited
             self._place.create(folder)
             if "/" in name:
                 with self._place.open() as root:

@@ -163,8 +163,8 @@ class ImageStore:
                 field="history",
                 engine="too many non-empty layers in History section",
             )
-        image = self._backend.set(config)
         with self._lock:
+            image = self._backend.set(config)
             if image not in self._known:
                 self._remember(image, parsed.chain_id)
         return image
