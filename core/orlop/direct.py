@@ -7,6 +7,7 @@ operation. Every single change is durable and atomic when it returns, by
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import threading
@@ -168,6 +169,22 @@ class Place:
                 continue  # another process was as quick, or `open` will tell what is there
             except OSError as error:
                 raise translate(error, "the folder cannot be made", folder) from error
+            self._sync_above(folder)
+
+    def _sync_above(self, folder: str) -> None:
+        try:
+            above = os.open(os.path.dirname(folder), _FOLDER)
+        except PermissionError:
+            return  # a folder may be made where none may be opened
+        except OSError as error:
+            raise translate(error, "the folder cannot be opened", folder) from error
+        try:
+            self._ops.fsync(above)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems cannot sync a folder
+                raise translate(error, "the folder cannot be brought to disk", folder) from error
+        finally:
+            os.close(above)
 
 
 def _run(writer: Writer, change: Change) -> None:
