@@ -1,14 +1,19 @@
 """The reference store: what the recorded cases cannot show."""
 
+import contextlib
+import errno
 import json
 import multiprocessing
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
+from orlop.direct import Place
 from orlop.docker.referencestore import PLAIN, Association, ReferenceStore
-from orlop.errors import AlreadyExists, Malformed, NotFound, Refused, WrongKind
+from orlop.errors import AlreadyExists, Malformed, NoSpace, NotFound, Refused, WrongKind
+from orlop.fs.writer import SYSTEM
 
 IMAGE = "sha256:" + "a" * 64
 OTHER = "sha256:" + "b" * 64
@@ -113,3 +118,41 @@ def test_no_name_that_many_processes_add_is_lost(file: Path) -> None:
         f"repository-{process}": UPDATES for process in range(PROCESSES)
     }
     assert [path.name for path in file.parent.iterdir()] == ["repositories.json"]
+
+
+def test_what_a_full_disk_does_not_take_is_not_answered_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ReferenceStore.open(str(tmp_path / "repositories.json"))
+    store.add_tag("app:1", "sha256:aa")
+
+    def full(fd: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SYSTEM, "write", full)
+        with pytest.raises(NoSpace):
+            store.add_tag("app:2", "sha256:bb")
+        with pytest.raises(NoSpace):
+            store.delete("app:1")
+
+    assert store.references("sha256:bb") == ()
+    assert store.get("app:1") == "sha256:aa"
+    assert os.listdir(tmp_path) == ["repositories.json"]
+
+
+def test_a_change_starts_from_the_file_once_no_other_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, other = (ReferenceStore.open(str(tmp_path / "repositories.json")) for _ in range(2))
+    exclusive = Place.exclusive
+    calls: list[Place] = []
+
+    def delayed(place: Place) -> contextlib.AbstractContextManager[None]:
+        calls.append(place)
+        if len(calls) == 1:
+            other.add_tag("app:theirs", "sha256:bb")
+        return exclusive(place)
+
+    monkeypatch.setattr(Place, "exclusive", delayed)
+    store.add_tag("app:ours", "sha256:aa")
+
+    assert store.get("app:theirs") == "sha256:bb"
+    again = ReferenceStore.open(str(tmp_path / "repositories.json"))
+    assert [found.name for found in again.references_by_name("app")] == ["app:ours", "app:theirs"]
