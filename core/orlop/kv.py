@@ -83,7 +83,7 @@ def path_of(namespace: str, key: str) -> str:
     """The file of a key, relative to the root; empty for the root itself.
 
     Raises:
-        Escapes: it leaves the root, or no file can have the name.
+        Escapes: it leaves the root, or has a surrogate that stands for no byte.
     """
     _refuse_unwritable(f"{namespace}/{key}")
     parts: list[str] = []
@@ -98,8 +98,6 @@ def path_of(namespace: str, key: str) -> str:
 
 
 def _refuse_unwritable(path: str) -> None:
-    if "\0" in path:
-        raise Escapes(path, "no key can hold a NUL")
     try:
         path.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
@@ -184,6 +182,8 @@ class MemoryKeyValue:
             yield
 
     def _check(self, path: str) -> None:
+        if "\0" in path:
+            raise Escapes(path, "no key can hold a NUL")
         if path in self._folders:
             raise WrongKind("folder", "file", path=path)
         for above in _above(path):

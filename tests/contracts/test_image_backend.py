@@ -152,7 +152,7 @@ def test_an_id_without_a_colon_is_refused_everywhere(backend: ImageBackend, call
 @pytest.mark.parametrize("call", ["delete", "delete_metadata"])
 @pytest.mark.parametrize(
     "image",
-    ["sha256:", ":", "sha256:.", "sha256:a/b", "sha256:../x", "../..:x", "sha256:a/../b", "sha256:\ud800", "sha256:\0"],
+    ["sha256:", ":", "sha256:.", "sha256:a/b", "sha256:../x", "../..:x", "sha256:a/../b", "sha256:\ud800"],
 )
 def test_no_change_is_made_where_an_id_is_no_single_name(backend: ImageBackend, call: str, image: str) -> None:
     kept = backend.set(b"{}")
@@ -164,7 +164,7 @@ def test_no_change_is_made_where_an_id_is_no_single_name(backend: ImageBackend, 
     assert backend.get_metadata(kept, "k") == b"v"
 
 
-@pytest.mark.parametrize("key", ["..", "../other", "a/../../b", "../../../content", "k/../..", "k\0", "\udfff"])
+@pytest.mark.parametrize("key", ["..", "../other", "a/../../b", "../../../content", "k/../..", "\udfff"])
 def test_a_key_that_leaves_its_image_is_refused(backend: ImageBackend, key: str) -> None:
     image = backend.set(b"{}")
 
