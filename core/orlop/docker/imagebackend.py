@@ -136,6 +136,9 @@ class ImageBackend(Protocol):
 class FileImageBackend:
     """An `ImageBackend` on files. Safe between threads and between processes.
 
+    For many small reads it keeps the two folders of ids open, as long as it is there:
+    their file system cannot be unmounted meanwhile.
+
     Args:
         root: the folder, such as ``/var/lib/docker/image/overlay2/imagedb``. It, what is
             missing above it, ``content/sha256`` and ``metadata/sha256`` are made.
