@@ -1,7 +1,10 @@
 """The direct runner: what it has done is on disk when it returns."""
 
+import fcntl
 import os
 from pathlib import Path
+
+import pytest
 
 from orlop.change import Change, Drop, Put
 from orlop.direct import Place
@@ -88,3 +91,57 @@ def test_a_place_that_is_there_needs_no_reading_of_what_is_above_it(tmp_path: Pa
     FileKeyValue(str(tmp_path / "store")).set("n", "k", b"x")
 
     assert (tmp_path / "store/n/k").read_bytes() == b"x"
+
+
+def _is_held(folder: Path) -> bool:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def test_changes_are_made_while_nobody_else_can_make_any(tmp_path: Path) -> None:
+    held: list[bool] = []
+
+    class Asking(System):
+        def rename(self, source: str, source_folder: int, target: str, target_folder: int, *, replace: bool) -> None:
+            held.append(_is_held(tmp_path))
+            super().rename(source, source_folder, target, target_folder, replace=replace)
+
+        def unlink(self, name: str, folder: int) -> None:
+            held.append(_is_held(tmp_path))
+            super().unlink(name, folder)
+
+    Place(str(tmp_path), ops=Asking()).run(Put(path="f", data=b""), Drop(path="f"))
+
+    assert held == [True, True]
+    assert not _is_held(tmp_path)
+
+
+def test_a_folder_that_is_replaced_while_one_waits_for_it_is_locked_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "store"
+    folder.mkdir()
+    flock = fcntl.flock
+    calls: list[int] = []
+
+    def replaced(fd: int, operation: int) -> None:
+        calls.append(operation)
+        if len(calls) == 1:
+            folder.rename(tmp_path / "away")
+            folder.mkdir()
+        flock(fd, operation)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fcntl, "flock", replaced)
+        lock = Place(str(folder)).exclusive()
+        lock.__enter__()
+    held = _is_held(folder), _is_held(tmp_path / "away")
+    lock.__exit__(None, None, None)
+
+    assert held == (True, False)
