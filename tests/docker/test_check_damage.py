@@ -365,3 +365,40 @@ def test_a_name_under_two_repositories_is_one_row_and_a_finding(shop: Shop) -> N
     found = only(shop, "DK22", path)
     assert (found.names, found.images) == (("web:1",), (shop.web.id,))
     assert shop.base.id in found.detail
+
+
+def test_a_container_without_its_mount_record_is_found(shop: Shop) -> None:
+    record = shop.at(layout.mounts(shop.driver)) / shop.container
+    shutil.rmtree(record)
+    found = only(shop, "DK21", record)
+    assert found.engine_says == f"Failed to load container mount {shop.container}: mount does not exist"
+
+
+def test_a_container_of_another_driver_is_no_matter_of_this_store(shop: Shop) -> None:
+    path = shop.at(layout.container(shop.container)) / "config.v2.json"
+    record = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**record, "Driver": "btrfs", "Image": "sha256:" + "77" * 32}))
+    shutil.rmtree(shop.at(layout.mounts(shop.driver)) / shop.container)
+    assert findings(shop) == []
+    store = shop.open()
+    assert "sha256:" + "77" * 32 not in {row.id for row in store.rows().rows}
+    store.close()
+
+
+def test_a_layer_of_the_build_cache_is_no_orphan(shop: Shop) -> None:
+    layer = shop.data.layer({"cache": b"built"}, on=shop.base.layers[-1])
+    record = shop.at(layout.layer(shop.driver, layer.chain_id))
+    only(shop, "DK12", record)
+    cache = shop.at(layout.BUILD_CACHE)
+    cache.parent.mkdir()
+    cache.write_bytes(b"\0" * (1 << 20) + b"x" * 30 + layer.chain_id.encode() + b"\0" * 100)
+    assert findings(shop) == []
+    cache.write_bytes(b"x" * ((1 << 20) - 40) + layer.chain_id.encode())
+    assert findings(shop) == []
+
+
+def test_a_size_is_not_judged_where_the_layers_folder_is_gone(shop: Shop) -> None:
+    (shop.record(shop.web) / "size").write_bytes(b"304")
+    folder = shop.at(layout.layer_data(shop.driver, shop.web.layers[-1].cache_id) or "")
+    shutil.rmtree(folder)
+    assert {f.rule for f in findings(shop)} == ({"DK07"} if shop.driver == "overlay2" else {"DK06", "DK07"})

@@ -309,3 +309,13 @@ def test_a_damaged_image_that_stays_is_mentioned_where_layers_go(planning: Any) 
     broken = planning.data.image({"b": b"b"}, names=["broken:1"])
     planning.data.write(layout.config(planning.data.driver, broken.id), b"")
     assert broken.id in notes(planning.plan(planning.rows("app:1")))
+
+
+def test_a_layer_that_the_build_cache_may_use_stays(planning: Any) -> None:
+    base = planning.data.image({"a": b"x"}, names=["base:1"])
+    app = planning.data.image({"b": b"y"}, on=base, names=["app:1"])
+    planning.data.make("buildkit")
+    planning.data.write(layout.BUILD_CACHE, b"\0" * 500 + app.layers[-1].chain_id.encode() + b"\0" * 500)
+    plan = planning.plan(planning.rows("app:1"))
+    assert not any(step.path == layout.layer(planning.data.driver, app.layers[-1].chain_id) for step in plan.steps)
+    assert any("build cache" in reason.because for reason in plan.reasons)

@@ -16,11 +16,6 @@ from orlop.records import Condition, Trust
 pytestmark = pytest.mark.timeout(60)
 
 
-def known(reason: str, *, hangs: bool = False) -> pytest.MarkDecorator:
-    """A fault that is known and waits for its cure; the cure makes the mark fail."""
-    return pytest.mark.xfail(reason=reason, strict=True, run=not hangs)
-
-
 def config(rootfs: object | None = None, **members: object) -> bytes:
     document = {"architecture": "amd64", "os": "linux", "rootfs": rootfs or {"type": "layers"}, **members}
     return json.dumps(document).encode()
@@ -166,7 +161,6 @@ def test_ten_thousand_odd_names_in_a_folder_are_listed_and_left_alone(small: Any
     assert found.count("DK15") == 10_000
 
 
-@known("reading a recipe is quadratic in the length of a line", hangs=True)
 def test_a_recipe_that_unpacks_without_end_is_given_up(small: Any, walk: Any) -> None:
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     block = b"\0" * 1_000_000

@@ -235,7 +235,7 @@ def _recipes(root: Root, model: Model, chains: set[str] | None, progress: Progre
         except OSError as error:
             yield _finding(model, "DK09", path, f"it cannot be read: {error.strerror}", images=users)
             continue
-        if layer.size is not None and layer.size not in (content, _measured(root, model, layer)):
+        if layer.size is not None and not _sized(root, model, layer, content):
             yield _finding(
                 model,
                 "DK06",
@@ -246,17 +246,21 @@ def _recipes(root: Root, model: Model, chains: set[str] | None, progress: Progre
             )
 
 
-def _measured(root: Root, model: Model, layer: Layer) -> int | None:
-    """overlay2 gives the size of a layer as its folder measures: links count with the length of their text.
+def _sized(root: Root, model: Model, layer: Layer, content: int) -> bool:
+    """Whether a layer's size is that of its files, or may be.
 
+    overlay2 gives it as the layer's folder measures, where links count with the length of
+    their text: without the folder, another size than that of the files proves nothing.
     moby: daemon/graphdriver/overlay2/overlay.go (ApplyDiff), pkg/directory/directory_unix.go (Size).
     """
-    if model.driver != "overlay2" or layer.data_path is None or not layer.data:
-        return None
+    if layer.size == content:
+        return True
+    if model.driver != "overlay2" or layer.data_path is None:
+        return False
     try:
-        return root.content_size(join(layer.data_path, "diff"))
+        return layer.size == root.content_size(join(layer.data_path, "diff"))
     except OrlopError:
-        return None  # DK07 says that it is not there
+        return True  # DK07 says that it is not there, a note that it cannot be read
 
 
 def _missing_layers(model: Model) -> Iterator[Finding]:
@@ -291,8 +295,8 @@ def _orphan_layers(model: Model) -> Iterator[Finding]:
     if unknown or model.unreadable:
         return
     needed = set(model.users_of)
-    for mount in model.mounts.values():
-        here = mount.parent
+    for top in (*(mount.parent for mount in model.mounts.values()), *model.build_cache):
+        here = top
         while here is not None and here not in needed:
             needed.add(here)
             layer = model.layers.get(here)
@@ -341,9 +345,14 @@ def _top_of(model: Model, container: str) -> str | None:
 
 def _containers(model: Model) -> Iterator[Finding]:
     for identity, container in sorted(model.containers.items()):
+        path = join(container.path, "config.v2.json")
         if container.problem:
-            path = join(container.path, "config.v2.json")
             yield _finding(model, "DK21", path, container.problem, containers=[identity], says=_not_loaded(identity))
+        elif container.driver == model.driver and identity not in model.mounts:
+            path = join(layout.mounts(model.driver), identity)
+            if not model.unseen(path):
+                says = f"Failed to load container mount {identity}: mount does not exist"
+                yield _finding(model, "DK21", path, "it has no mount record", containers=[identity], says=says)
 
 
 def _not_loaded(container: str) -> str:

@@ -15,6 +15,7 @@ _CONTAINER = Struct(
     {
         "State": Struct("container.State", {"Running": Boolean()}),
         "Name": _TEXT,
+        "Driver": _TEXT,
         "Image": Text("image.ID"),
         "Config": Struct("container.Config", {"Image": _TEXT}),
     },
@@ -43,6 +44,7 @@ def container(folder: Folder, name: str, kind: str) -> Container:
             name=(jsonrules.text(value, "Name") or "").removeprefix("/"),
             image=jsonrules.text(value, "Image") or None,
             image_name=jsonrules.text(jsonrules.mapping(value, "Config") or {}, "Image") or "",
+            driver=jsonrules.text(value, "Driver"),
             running=running if isinstance(running, bool) else None,
             problem="",
             path=path,

@@ -8,7 +8,7 @@ from orlop.docker import layout
 from orlop.docker.configs import missing, unseen
 from orlop.docker.model import ConfigState, Image, Layer, Model, TagFile, Unreadable
 from orlop.docker.read import ParentKey, Parts, Touched, read_parts
-from orlop.docker.surroundings import bind_mounted, containerd_store, engine_state, notes, other_drivers
+from orlop.docker.surroundings import bind_mounted, build_cache, containerd_store, engine_state, notes, other_drivers
 from orlop.fs import Root
 from orlop.progress import Progress
 
@@ -26,7 +26,9 @@ def join_model(root: Root, parts: Parts) -> Model:
     """The model of some parts: every question answered from values, without the disk."""
     driver = parts.driver
     names_of = _names_of(parts.tags)
-    containers_of = _grouped((c.image, c.id) for c in parts.containers.entries.values() if c.image)
+    here = [found for found in parts.containers.entries.values() if found.driver in ("", driver)]
+    containers_of = _grouped((found.image, found.id) for found in here if found.image)
+    cached, hidden_cache = build_cache(root)
     images = _images(parts, names_of, containers_of)
     layers = {layer.chain_id: layer for layer in parts.layers.entries.values()}
     engine, engine_text = engine_state(root)
@@ -43,6 +45,7 @@ def join_model(root: Root, parts: Parts) -> Model:
     unreadable = [
         *parts.unreadable,
         *_unreadable_tags(parts),
+        *hidden_cache,
         *(part for found in (*(area.unreadable for area in areas), parts.containers.unreadable) for part in found),
     ]
     return Model(
@@ -63,6 +66,7 @@ def join_model(root: Root, parts: Parts) -> Model:
         unreadable=unreadable,
         other_drivers=other,
         containerd_store=containerd,
+        build_cache=cached,
         bind_mounted=bind_mounted(root),
         engine=engine,
         engine_text=engine_text,

@@ -24,6 +24,8 @@ Every function gives a path relative to the data root. Ids are full digests
 LOCK = "volumes/metadata.db"
 CONTAINERS = "containers"
 IMAGE = "image"
+BUILD_CACHE = "buildkit/snapshots.db"
+"""BuildKit's record of which layer each of its snapshots stands on (builder-next/adapters/snapshot, from 18.06)."""
 CONTAINERD = "containerd/daemon"
 """The root of the engine's own containerd; from 20.10 manifests of pulled images lie in its content store too."""
 

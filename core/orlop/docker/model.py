@@ -103,6 +103,8 @@ class Container:
     running: bool | None
     problem: str
     path: str
+    driver: str = ""
+    """The storage driver that it was made with; empty where its record does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +211,8 @@ class Model:
     """Further folders below image/."""
     containerd_store: bool
     """Whether a containerd image store holds images in the same root."""
+    build_cache: frozenset[str]
+    """Chain ids that BuildKit's records name: layers that the build cache may hold."""
     bind_mounted: bool
     """Whether the data root is still mounted on itself."""
     engine: EngineState

@@ -83,6 +83,8 @@ def _holder(model: Model, chain_id: str, doomed: Set[str], going: Set[str]) -> s
     mounts = model.mounts_on.get(chain_id, ())
     if mounts:
         return f"needed by {listing('container', mounts)}"
+    if chain_id in model.build_cache:
+        return "the build cache may use it"
     children = [child for child in model.layer_children_of.get(chain_id, ()) if child not in going]
     if children:
         return f"{listing('layer', children)} stands on it"

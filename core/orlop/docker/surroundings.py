@@ -1,5 +1,6 @@
 """What lies around one driver's image store: the engine, other stores in the same root, mounts."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from orlop import locks
@@ -11,6 +12,10 @@ from orlop.records import EngineState, Note
 
 _MANY = 8
 """Unreadable entries of one folder that are told one by one."""
+
+_DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
+_DIGEST_LENGTH = 71
+_BLOCK = 1 << 20
 
 
 def engine_state(root: Root) -> tuple[EngineState, str]:
@@ -64,6 +69,27 @@ def containerd_store(root: Root) -> bool:
         return any(root.names(path) for name in plugins if root.exists(path := f"{layout.CONTAINERD}/{name}/snapshots"))
     except OrlopError:
         return False
+
+
+def build_cache(root: Root) -> tuple[frozenset[str], tuple[Unreadable, ...]]:
+    """Every digest in BuildKit's snapshot records: chain ids of layers that the build cache may hold.
+
+    The bolt database is searched as bytes, so that pages freed long ago count too: rather
+    a layer too many is taken for needed than one too few.
+    """
+    found: set[str] = set()
+    try:
+        with root.stream(layout.BUILD_CACHE) as stream:
+            rest = b""
+            while block := stream.read(_BLOCK):
+                found.update(text.decode() for text in _DIGEST.findall(rest + block))
+                rest = block[-_DIGEST_LENGTH:]
+    except NotFound:
+        return frozenset(), ()
+    except (OrlopError, OSError) as error:
+        why = error.why or error.what if isinstance(error, OrlopError) else str(error)
+        return frozenset(), (Unreadable(path=layout.BUILD_CACHE, why=why),)
+    return frozenset(found), ()
 
 
 def bind_mounted(root: Root) -> bool:

@@ -23,7 +23,7 @@ from orlop.jsonrules import Fields, dumps
 _BLOCK = 256 * 1024
 LIMIT = 4 * 1024 * 1024 * 1024
 """Unpacked bytes that are read at most: far above any real recipe, and an end to a gzip bomb."""
-_LINE_LIMIT = 64 * 1024 * 1024
+_LINE_LIMIT = 16 * 1024 * 1024
 
 _GZIP_HEADER = bytes.fromhex("1f8b08000000000000ff")  # no name, no time, unknown system: as Go's writer begins
 _FILE, _SEGMENT = 1, 2
@@ -166,8 +166,8 @@ def content_size(stream: BinaryIO) -> int:
 def _lines(stream: BinaryIO) -> Iterator[bytes]:
     """Lines of the unpacked text, in pieces, so that no recipe is held whole."""
     unpack = zlib.decompressobj(wbits=31)
-    rest = b""
-    done = 0
+    begun: list[bytes] = []  # pieces of a line that has not ended yet
+    held = done = 0
     while block := stream.read(_BLOCK):
         while block:
             try:
@@ -176,11 +176,16 @@ def _lines(stream: BinaryIO) -> Iterator[bytes]:
                 raise Malformed("it is no gzip file, or damaged", engine=f"gzip: {error}") from error
             block = unpack.unconsumed_tail
             done += len(text)
-            *lines, rest = (rest + text).split(b"\n")
-            if done > LIMIT or len(rest) > _LINE_LIMIT:
+            whole, newline, rest = text.rpartition(b"\n")
+            if newline:
+                lines = b"".join((*begun, whole)).split(b"\n")
+                begun, held = [], 0
+                yield from lines
+            begun.append(rest)
+            held += len(rest)
+            if done > LIMIT or held > _LINE_LIMIT:
                 raise Malformed("it unpacks to more than any layer's recipe")
-            yield from lines
     if not unpack.eof:
         raise Malformed("the file is cut short", engine="unexpected EOF")
-    if rest:
-        yield rest
+    if held:
+        yield b"".join(begun)
