@@ -233,3 +233,15 @@ def test_an_unreadable_part_is_a_note_and_the_rest_is_shown(data: DataRoot) -> N
         told = [note.path for note in snapshot.notes if note.unreadable]
         os._exit(0 if told == [layout.layers("overlay2")] and len(snapshot.rows) == 2 else 1)
     assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_names_that_cannot_be_known_are_told_beside_the_list(data: DataRoot) -> None:
+    family(data)
+    names = Path(data.at(layout.tag_file("overlay2")))
+    names.write_bytes(b"")
+    [note] = opened(data).rows().notes
+    assert (note.path, note.unreadable) == (layout.tag_file("overlay2"), True)
+    names.unlink()
+    [note] = opened(data).rows().notes
+    assert "untagged" in note.text
+    assert not note.unreadable

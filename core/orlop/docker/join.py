@@ -11,6 +11,7 @@ from orlop.docker.read import ParentKey, Parts, Touched, read_parts
 from orlop.docker.surroundings import bind_mounted, build_cache, containerd_store, engine_state, notes, other_drivers
 from orlop.fs import Root
 from orlop.progress import Progress
+from orlop.records import Note
 
 
 def read(root: Root, driver: str, *, progress: Progress) -> Model:
@@ -70,7 +71,10 @@ def join_model(root: Root, parts: Parts) -> Model:
         bind_mounted=bind_mounted(root),
         engine=engine,
         engine_text=engine_text,
-        notes=notes(driver, other, containerd, unreadable, engine, engine_text, _hidden(images)),
+        notes=(
+            *_names_unknown(parts.tags, layout.tag_file(driver), len(images)),
+            *notes(driver, other, containerd, unreadable, engine, engine_text, _hidden(images)),
+        ),
         seen_at=times.now(),
         names_of=names_of,
         children_of=_children_of(images),
@@ -88,6 +92,15 @@ def _unreadable_tags(parts: Parts) -> tuple[Unreadable, ...]:
     if parts.tags.state != "bad" or parts.tags.engine_says:
         return ()
     return (Unreadable(path=layout.tag_file(parts.driver), why=parts.tags.why),)
+
+
+def _names_unknown(tags: TagFile, path: str, images: int) -> Iterable[Note]:
+    """A word on names that are not there: a list of untagged images may be one of lost names."""
+    if tags.state == "bad" and tags.engine_says:
+        text = f"the names of all images are unknown, and the engine does not start: {tags.why}"
+        yield Note(text=text, path=path, unreadable=True)
+    elif tags.state == "absent" and images:
+        yield Note(text="there is no file of names: the engine starts, and every image is untagged", path=path)
 
 
 def _grouped(pairs: Iterable[tuple[str | None, str]]) -> dict[str, tuple[str, ...]]:
