@@ -36,3 +36,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(f"{component}: {found}")
     total = ", ".join(f"{sum(n for (_, a), n in counts.items() if a == answer)} {answer}" for answer in answers)
     terminalreporter.line(f"in all {sum(counts.values())} steps: {total}")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Engines and measurements want the machine for themselves: one after the other, in this process."""
+    return 0 if config.getoption("markexpr") in ("engine", "bench") else None
