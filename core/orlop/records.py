@@ -85,7 +85,8 @@ class EngineState(StrEnum):
     """What can be known of the engine that owns the store."""
 
     STOPPED = "stopped"  # its lock was free
-    RUNNING = "running"  # its lock is held
+    RUNNING = "running"  # its lock is held, by the engine
+    HELD = "held"  # its lock is held, by a program that is not known to be the engine
     UNKNOWN = "unknown"  # nothing to lock, or the lock cannot be trusted
 
 

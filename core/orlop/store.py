@@ -13,7 +13,7 @@ from orlop.finding import Finding, Rule
 from orlop.fs import Root
 from orlop.plan import Intent, Plan, Refusal
 from orlop.progress import Progress
-from orlop.records import Absent, Delta, Detail, Facet, Key, Records, Snapshot, StoreId, Why
+from orlop.records import Absent, Delta, Detail, EngineState, Facet, Key, Records, Snapshot, StoreId, Why
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,10 @@ class Store(Protocol):
 
     def rows(self) -> Snapshot:
         """The image list as of the last read."""
+        ...
+
+    def engine(self) -> tuple[EngineState, str]:
+        """What the engine's lock tells now, as `Snapshot.engine` and `engine_text`: cheap, and raises nothing."""
         ...
 
     def detail(self, key: Key) -> Detail:

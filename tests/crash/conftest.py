@@ -567,6 +567,9 @@ class SmallStore:
             notes=(),
         )
 
+    def engine(self) -> tuple[EngineState, str]:
+        return EngineState.STOPPED, ""
+
     def _row(self, image: str, name: str | None) -> Row:
         sound = self._layers.issuperset(self._images[image])
         return Row(

@@ -12,8 +12,10 @@ import pytest
 
 from orlop.docker import layout, mounttables
 from orlop.docker.guard import guard
+from orlop.docker.store import DockerStore
 from orlop.errors import Locked, NeedsStatement, OrlopError, ReadOnly, WrongKind
 from orlop.fs import Root
+from orlop.records import EngineState
 from orlop.store import Statement
 
 OFFLINE = Statement(offline=True)
@@ -28,15 +30,16 @@ def root(tmp_path: Path) -> Iterator[Root]:
 
 
 @contextmanager
-def engine(root: Root) -> Iterator[subprocess.Popen[str]]:
+def engine(root: Root, command: str = "dockerd") -> Iterator[subprocess.Popen[str]]:
     """Another process that holds the lock as an engine does."""
     code = (
-        "import fcntl, sys; file = open(sys.argv[1]); fcntl.flock(file, fcntl.LOCK_EX);"
+        "import fcntl, sys; open('/proc/self/comm', 'w').write(sys.argv[2]);"
+        "file = open(sys.argv[1]); fcntl.flock(file, fcntl.LOCK_EX);"
         "print('held', flush=True); sys.stdin.read()"
     )
     path = os.path.join(root.path, layout.LOCK)
     process = subprocess.Popen(
-        [sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, path, command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     try:
@@ -53,6 +56,25 @@ def test_the_lock_is_held_for_the_whole_block_and_given_back(root: Root) -> None
             with pytest.raises(BlockingIOError):
                 fcntl.flock(engine_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fcntl.flock(engine_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@pytest.mark.parametrize(
+    ("command", "state"), [("dockerd", EngineState.RUNNING), ("orlop", EngineState.HELD), ("flock", EngineState.HELD)]
+)
+def test_a_probe_tells_an_engine_from_another_program_that_holds_the_store(
+    root: Root, command: str, state: EngineState
+) -> None:
+    store = DockerStore(root, "overlay2")
+    with engine(root, command) as process:
+        told, text = store.engine()
+        if "cannot be seen" not in text:
+            assert (told, text) == (
+                state,
+                f"the lock on volumes/metadata.db is held by {command} (process {process.pid})",
+            )
+        assert store.rows().engine is EngineState.STOPPED, "a probe reads nothing anew"
+        assert (store.refresh(()).snapshot.engine, store.rows().engine_text) == (told, text)
+    assert store.engine() == (EngineState.STOPPED, "the lock on volumes/metadata.db is free")
 
 
 def test_the_lock_is_given_back_after_an_error(root: Root) -> None:

@@ -42,6 +42,7 @@ REPAIR_WORDS: Mapping[Repair, str] = {
 ENGINE_WORDS: Mapping[EngineState, str] = {
     EngineState.STOPPED: "engine not running",
     EngineState.RUNNING: "engine RUNNING",
+    EngineState.HELD: "HELD by another program",
     EngineState.UNKNOWN: "engine state unknown",
 }
 

@@ -413,7 +413,7 @@ def _hidden(model: Model) -> Iterator[Finding]:
         yield _finding(model, "DK18", layout.image_root(driver), detail)
     if model.containerd_store:
         yield _finding(model, "DK18", layout.CONTAINERD, "a containerd image store holds images in the same root")
-    if model.bind_mounted and model.engine is not EngineState.RUNNING:
+    if model.bind_mounted and model.engine not in (EngineState.RUNNING, EngineState.HELD):
         yield _finding(model, "DK19", ".", "the data root is mounted on itself, and no engine holds its lock")
 
 

@@ -14,12 +14,13 @@ from orlop.docker.join import join_model
 from orlop.docker.model import Model
 from orlop.docker.read import Parts, Touched, read_parts
 from orlop.docker.rows import by_key, snapshot
+from orlop.docker.surroundings import engine_state
 from orlop.errors import Ambiguous, Malformed, NotFound, OrlopError, Unsupported
 from orlop.finding import Finding, Rule
 from orlop.fs import Root
 from orlop.plan import Intent, Plan, Refusal
 from orlop.progress import Progress, Silent
-from orlop.records import Delta, Detail, Facet, Key, Records, Snapshot, StoreId, Why
+from orlop.records import Delta, Detail, EngineState, Facet, Key, Records, Snapshot, StoreId, Why
 from orlop.store import Exclusive, Statement
 
 KIND = "docker"
@@ -61,6 +62,9 @@ class DockerStore:
 
     def rows(self) -> Snapshot:
         return self._snapshot
+
+    def engine(self) -> tuple[EngineState, str]:
+        return engine_state(self._root)
 
     def detail(self, key: Key) -> Detail:
         row = next((row for row in self._snapshot.rows if row.key == key), None)

@@ -10,6 +10,9 @@ from orlop.errors import NoPermission, NotFound, OrlopError
 from orlop.fs import Root, join
 from orlop.records import EngineState, Note
 
+_ENGINES = ("docker", "balena")
+"""How the commands of engines begin: dockerd; ``docker daemon`` of 1.11; dockerd-current of RHEL; balenad."""
+
 _MANY = 8
 """Unreadable entries of one folder that are told one by one."""
 
@@ -19,7 +22,10 @@ _BLOCK = 1 << 20
 
 
 def engine_state(root: Root) -> tuple[EngineState, str]:
-    """Whether an engine runs on a data root, as far as its lock tells, and the clause that says so."""
+    """Whether an engine runs on a data root, as far as its lock tells, and the clause that says so.
+
+    Another program may hold the lock as well: an Orlop that writes, a backup.
+    """
     try:
         kind = root.stat(layout.LOCK).kind
         if kind != "file":
@@ -30,7 +36,8 @@ def engine_state(root: Root) -> tuple[EngineState, str]:
     except OrlopError as error:
         return EngineState.UNKNOWN, f"{layout.LOCK} cannot be asked: {error.why or error.what}"
     if is_held:
-        return EngineState.RUNNING, f"the lock on {layout.LOCK} is held" + (f" by {holder}" if holder else "")
+        state = EngineState.RUNNING if holder.startswith(_ENGINES) else EngineState.HELD
+        return state, f"the lock on {layout.LOCK} is held" + (f" by {holder}" if holder else "")
     return EngineState.STOPPED, f"the lock on {layout.LOCK} is free"
 
 
@@ -141,6 +148,8 @@ def notes(
         found.append(Note(text=text, path=layout.configs(driver), unreadable=True))
     if engine is EngineState.RUNNING:
         found.append(Note(text=f"an engine runs on this store, and may change it while it is shown: {engine_text}"))
+    if engine is EngineState.HELD:
+        found.append(Note(text=f"another program holds this store, and may change it: {engine_text}"))
     if layout.layer_data_folder(driver) is None:
         found.append(Note(text=f"the layer folders of the driver {driver} are not understood: names and records only"))
     if containerd:
