@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -78,7 +79,7 @@ class StandIn:
     def __init__(self, folder: Path, scope: str = "") -> None:
         self.root = Root.open(str(folder))
         self.identity = StoreId(kind="docker", scope=scope, path=str(folder), token="t")
-        self.engine = EngineState.STOPPED
+        self.lock = self._seen = EngineState.STOPPED
         self.refreshed: list[frozenset[str] | None] = []
         self.on_detail: Callable[[Key], None] = lambda key: None
         self.on_check: Callable[[Progress], None] = lambda progress: None
@@ -93,10 +94,13 @@ class StandIn:
             images=len(self.refreshed),
             total_size=0,
             seen_at=0,
-            engine=self.engine,
+            engine=self._seen,
             engine_text="",
             notes=(),
         )
+
+    def engine(self) -> tuple[EngineState, str]:
+        return self.lock, ""
 
     def detail(self, key: Key) -> Detail:
         self.on_detail(key)
@@ -123,6 +127,7 @@ class StandIn:
 
     def refresh(self, hints: Iterable[str] | None = None) -> Delta:
         self.refreshed.append(None if hints is None else frozenset(hints))
+        self._seen = self.lock
         self.after_refresh.set()
         empty: frozenset[Key] = frozenset()
         return Delta(snapshot=self.rows(), added=empty, removed=empty, changed=empty)
@@ -489,6 +494,7 @@ def test_a_guard_that_knows_better_than_the_screen_makes_it_look_again(
     desk: Desk, opened: Opened, stand_in: StandIn
 ) -> None:
     def running() -> None:
+        stand_in.lock = EngineState.RUNNING
         raise Locked("the engine runs", holder="dockerd")
 
     stand_in.on_guard = running
@@ -499,6 +505,20 @@ def test_a_guard_that_knows_better_than_the_screen_makes_it_look_again(
 
 
 # --- what others change
+
+
+def test_an_engine_that_starts_and_stops_is_told_though_no_folder_changed(
+    desk: Desk, opened: Opened, stand_in: StandIn
+) -> None:
+    def tells(state: EngineState, message: messages.StoreChanged) -> bool:
+        return message.delta.snapshot.engine is state
+
+    opened(stand_in, watching=True, poll=0.05)
+    desk.wait(messages.LiveState)
+    for state in (EngineState.RUNNING, EngineState.STOPPED, EngineState.HELD):
+        stand_in.lock = state
+        desk.wait(messages.StoreChanged, partial(tells, state))
+    assert len(stand_in.refreshed) == 3, "the lock alone is asked as long as nothing else is new"
 
 
 def test_a_tag_that_somebody_else_writes_appears(desk: Desk, opened: Opened, sample: str) -> None:

@@ -976,6 +976,19 @@ async def test_an_engine_that_starts_locks_writing_again() -> None:
         assert nothing_was_changed(seat.gateway)
 
 
+async def test_another_program_that_holds_the_store_for_a_while_locks_nothing() -> None:
+    held = snapshot(engine=EngineState.HELD, engine_text="the lock is held by orlop (process 7)")
+    async with seated(unlocked=True) as seat:
+        await seat.tell(changed(held))
+        assert "STORE HELD" in seat.screen
+        assert "the store is held: the lock is held by orlop (process 7)" in seat.screen
+        await seat.tell(changed(snapshot()))
+        assert "UNLOCKED" in seat.screen
+        assert "the store is held no longer" in seat.screen
+        await seat.press("d", "D")
+        assert len(seat.gateway.calls("apply")) == 1
+
+
 # --- undo, journal, a change that was cut off
 
 

@@ -228,6 +228,29 @@ def test_without_any_events_the_poll_notices(root: Path, monkeypatch: pytest.Mon
         seen.wait_for_hint("layers")
 
 
+def test_a_poll_that_finds_nothing_is_told_so_that_more_can_be_asked(root: Path) -> None:
+    seen = Seen(root)
+    asked = threading.Semaphore(0)
+    made = Watch(
+        str(root),
+        identity(root),
+        both,
+        changed=seen.changed,
+        replaced=seen.reopen,
+        state=seen.state,
+        polled=asked.release,
+        poll=0.05,
+    )
+    made.start()
+    try:
+        assert asked.acquire(timeout=PATIENCE)
+        assert asked.acquire(timeout=PATIENCE)
+        assert seen.calls.empty()
+    finally:
+        assert made.stop()
+        os.close(seen.held)
+
+
 def test_an_unreadable_folder_is_polled_and_the_others_stay_live(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.open
 

@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from orlop.errors import Cancelled, Locked, OrlopError
+from orlop.errors import Cancelled, OrlopError
 from orlop.fs import translate
 from orlop.plan import Intent, Plan
 from orlop.progress import Stoppable
-from orlop.records import Delta, EngineState, Facet, Key, Snapshot
+from orlop.records import Delta, Facet, Key, Snapshot
 from orlop.store import Statement, Store
 from orlop_tui import messages
 from orlop_tui.watch import POLL, Watch
@@ -248,16 +248,11 @@ class Gateway:
 
     def _try_guard(self, slot: _Slot, offline: bool) -> str:
         """Take the guard and let it go; the screen follows where it said otherwise of the engine."""
-        runs = False
         try:
             with slot.store.guard(Statement(offline=offline)) as exclusive:
                 return exclusive.by
-        except Locked:
-            runs = True
-            raise
         finally:
-            if runs != (slot.store.rows().engine is EngineState.RUNNING):
-                self._changed(slot, (_NO_RECORD,))
+            self._follow_engine(slot)
 
     def apply(self, index: int, plan: Plan, *, offline: bool) -> None:
         """Apply a plan as it was shown; refused where it would do anything else by now."""
@@ -392,6 +387,7 @@ class Gateway:
             lambda: slot.store.watched(),
             changed=lambda hints: self._changed(slot, hints),
             replaced=lambda: self._replaced(slot),
+            polled=lambda: self._follow_engine(slot),
             state=lambda text: self._post(messages.LiveState(slot.index, text)),
             since=slot.since,
             poll=self._poll,
@@ -404,6 +400,12 @@ class Gateway:
             return
         with slot.turn:
             self._reread(slot, slot.store.rows())
+
+    def _follow_engine(self, slot: _Slot) -> None:
+        """Show that an engine was started or stopped, which changes no folder that is watched."""
+        shown = slot.store.rows()
+        if not slot.writing and slot.store.engine() != (shown.engine, shown.engine_text):
+            self._changed(slot, (_NO_RECORD,))
 
     def _hold_back(self, slot: _Slot, hints: Iterable[str]) -> None:
         with self._mutex:

@@ -46,6 +46,7 @@ class Watch:
         changed: told the paths, relative to the root, that may have changed.
         replaced: told that another folder lies at `root`; answers its device and inode once the
             store was opened anew, or None where that did not work, and is then asked again later.
+        polled: called at each slow poll that found nothing, for what no folder's time tells.
         state: told how changes are noticed: ``live``, ``live, 2 folders by poll``, ``poll 5 s``, ``STALE: …``.
         since: nanoseconds since 1970 when the store's first read began; what changed later is handed on at once.
         poll: seconds between two looks at the folders' times.
@@ -60,6 +61,7 @@ class Watch:
         changed: Callable[[frozenset[str]], None],
         replaced: Callable[[], tuple[int, int] | None],
         state: Callable[[str], None],
+        polled: Callable[[], None] = lambda: None,
         since: int = 0,
         poll: float = POLL,
     ) -> None:
@@ -69,6 +71,7 @@ class Watch:
         self._changed = changed
         self._replaced = replaced
         self._state = state
+        self._no_change = polled
         self._since = since
         self._poll = poll
         self._stamps: dict[str, Stamp] | None = None
@@ -210,6 +213,8 @@ class Watch:
         hints |= self._restamped(folders) - hints - {_parent(hint) for hint in hints}
         if hints:
             self._changed(hints)
+        else:
+            self._no_change()
         return True
 
     def _restamped(self, folders: Iterable[str]) -> frozenset[str]:

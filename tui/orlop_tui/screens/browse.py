@@ -109,10 +109,10 @@ class Browse(PaneKeys):
 
     def store_changed(self, message: messages.StoreChanged) -> None:
         store = self.stores[message.index]
+        before = store.snapshot.engine
         store.update(message.delta.snapshot)
-        if store.snapshot.engine is EngineState.RUNNING and store.unlocked and not self.changes.busy:
-            store.unlocked = False
-            self.say("the engine was started: writing is locked again")
+        if not self.changes.busy:
+            self._follow_engine(store, before)
         if message.delta:
             self.check(store)
             self.changes.store_changed(store)
@@ -124,6 +124,17 @@ class Browse(PaneKeys):
             self.say("on disk: " + ", ".join(f"{len(keys)} {word}" for keys, word in counted if keys), Role.PLAIN)
         self.table.tell_again()
         self.draw()
+
+    def _follow_engine(self, store: OpenStore, before: EngineState) -> None:
+        """Lock writing where an engine was started; another program may let go of the store at once."""
+        now = store.snapshot.engine
+        if now is EngineState.RUNNING and store.unlocked:
+            self.changes.lock_again(store, "the engine was started: writing is locked again")
+        elif now is not before and store is self.store:
+            if now is EngineState.HELD:
+                self.say(f"the store is held: {store.snapshot.engine_text}")
+            elif before is EngineState.HELD:
+                self.say("the store is held no longer", Role.PLAIN)
 
     def live_state(self, message: messages.LiveState) -> None:
         self.stores[message.index].live = message.text

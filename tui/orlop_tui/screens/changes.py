@@ -201,8 +201,12 @@ class Changes:
             browse.say("asking for the store's lock …", Role.PLAIN)
             self._gateway.probe(store.index, offline=False)
             return
+        self.lock_again(store, "writing is locked")
+
+    def lock_again(self, store: OpenStore, said: str) -> None:
+        """Lock writing, and say why."""
         store.unlocked = store.offline = False
-        browse.say("writing is locked")
+        self._browse.say(said)
         self._look_again()
 
     def writable(self, message: messages.Writable) -> None:

@@ -116,6 +116,8 @@ class OpenStore:
         """Whether a change can be applied now."""
         if self.snapshot.engine is EngineState.RUNNING:
             return span("ENGINE RUNNING", Role.WARN)
+        if self.snapshot.engine is EngineState.HELD:
+            return span("STORE HELD", Role.WARN)
         if self.unlocked:
             return span("UNLOCKED", Role.BAD)
         return span("READ-ONLY", Role.STRONG)
