@@ -37,6 +37,7 @@ from orlop.records import (
 )
 from orlop_tui import messages
 from orlop_tui.app import OrlopApp
+from orlop_tui.screens import dialog as dialog_module
 from orlop_tui.screens.changing import PlanDialog, PurgeDialog, TagDialog, UndoDialog, UnfinishedDialog
 from orlop_tui.screens.dialog import Ask, Confirm, Menu, Notice
 from orlop_tui.screens.journal import JournalDialog
@@ -870,6 +871,27 @@ async def test_keys_typed_before_the_dialog_was_painted_are_dropped() -> None:
         await seat.app.push_screen(dialog)
         await seat.settle()
         assert dialog.check_action("apply", ()) is True
+
+
+async def test_a_dialog_hears_keys_in_the_end_though_nothing_told_that_it_was_painted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dialog_module, "LIVE_AFTER", 0.05)
+    monkeypatch.setattr(Menu, "call_after_refresh", lambda *_: True)
+    heard = asyncio.Event()
+    listen = Menu.now_painted
+
+    def now_painted(menu: Menu) -> None:
+        listen(menu)
+        heard.set()
+
+    monkeypatch.setattr(Menu, "now_painted", now_painted)
+    async with seated() as seat:
+        await seat.press("c")
+        await asyncio.wait_for(heard.wait(), 10)
+        await seat.press("n")
+        assert seat.top is seat.app.browse
+        assert seat.gateway.calls("copy") == [("name", ROWS[0].key.name)]
 
 
 async def test_a_refusal_names_its_reasons() -> None:

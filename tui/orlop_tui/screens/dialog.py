@@ -16,6 +16,9 @@ from orlop_tui.widgets.lines import LOOKS, Bar, Line, LinesView, Role, Spans, fo
 
 Result = TypeVar("Result")
 
+LIVE_AFTER = 0.5
+"""Seconds after which a dialog hears keys though nothing told that it was painted."""
+
 CHROME = 5
 """Lines of a dialog that are not its body: border, title, a remark, keys."""
 
@@ -90,6 +93,12 @@ class Dialog(ModalScreen[Result | None]):
         self.draw()
         self.begin()
         self.call_after_refresh(self.post_message, Listening(self))
+        self.set_timer(LIVE_AFTER, self._listen_at_last)
+
+    def _listen_at_last(self) -> None:
+        """Hear keys in any case: a dialog that stays deaf could not even be left."""
+        if not self._painted:
+            self.app.post_message(Listening(self))
 
     def begin(self) -> None:
         """What a dialog does once its parts are there; overridden."""
