@@ -105,7 +105,7 @@ def test_a_weighty_plan_asks_for_the_count(orlop: Orlop, own: Path, types: Types
     refused = orlop("untag", own, "postgres:16")
 
     assert refused.code == 4
-    assert "Type 1 to go on (1 image; a repository loses its last tag)" in refused.err
+    assert "Type 1 to go on (1 name; a repository loses its last tag)" in refused.err
 
     types("1")
     assert orlop("untag", own, "postgres:16").code == 0

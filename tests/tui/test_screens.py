@@ -181,6 +181,7 @@ def plan_for(intent: Intent, *, weighty: bool = False, mark: str = "") -> Plan:
         steps=(Quarantine(path=f"image/x{mark}", kind="file", inode=1, bytes=4096),),
         reasons=(
             Reason(verb="untag", subject=subject),
+            *(Reason(verb="remove", subject=f"image {identity(n)}") for n in range(23 if weighty else 0)),
             Reason(verb="layer", subject="7 layers", because="only this image used them"),
             Reason(verb="keep", subject="9 layers", because="4 other images need them"),
         ),
@@ -844,9 +845,25 @@ async def test_a_weighty_plan_wants_the_number_typed() -> None:
     async with seated(gateway, unlocked=True) as seat:
         await seat.press("d", "D")
         assert "type 23 and Enter" in seat.screen
+        assert "23 = the number of images that go" in seat.screen
+        assert "Enter apply  Esc back" in seat.screen
+        assert "D apply" not in seat.screen
+        await seat.press("escape")
+        assert "D apply" in seat.screen
+        await seat.press("D")
         await seat.press("2", "enter")
         assert nothing_was_changed(gateway)
         await seat.press("3", "enter")
+        assert len(gateway.calls("apply")) == 1
+
+
+async def test_a_weighty_plan_that_takes_names_only_counts_names() -> None:
+    gateway = StandIn(snapshot())
+    gateway.plans = lambda intent: replace(plan_for(intent), weighty=True)
+    async with seated(gateway, unlocked=True) as seat:
+        await seat.press("T", "D")
+        assert "1 = the number of names that go" in seat.screen
+        await seat.press("1", "enter")
         assert len(gateway.calls("apply")) == 1
 
 

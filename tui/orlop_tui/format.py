@@ -285,9 +285,16 @@ def plan_space(plan: Plan) -> str:
     return f"{text}; {size(plan.bytes_kept)} of layers stay" if plan.bytes_kept else text
 
 
-def weight(plan: Plan) -> int:
-    """The number that a person types before a weighty plan is done: images that go or change, at least 1."""
-    return max(len(plan.images), 1)
+def weight(plan: Plan) -> tuple[int, str]:
+    """The number that a person types before a weighty plan is done, and the word for what it counts.
+
+    The images that go, or the names where no image does.
+    """
+    for verb, noun in (("remove", "image"), ("untag", "name")):
+        number = sum(reason.verb == verb for reason in plan.reasons)
+        if number:
+            return number, noun
+    return max(len(plan.images), 1), "image"  # no plan is weighty by anything else
 
 
 # --- secrets -----------------------------------------------------------------------

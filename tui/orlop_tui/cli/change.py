@@ -261,11 +261,11 @@ def _to_go_on(output: Output, store: Store, plan: Plan, arguments: argparse.Name
         output.line("\nNothing has to be changed.")
         return False
     check_holdable(store, arguments)
-    number = format.weight(plan)
     if plan.weighty:
+        number, noun = format.weight(plan)
         removes = any(reason.verb == "remove" for reason in plan.reasons)
         why = "" if removes else "; a repository loses its last tag"
-        ask(f"go on ({format.count(number, 'image')}{why})", str(number), arguments.yes)
+        ask(f"go on ({format.count(number, noun)}{why})", str(number), arguments.yes)
     else:
         ask("go on", "yes", arguments.yes)
     return True

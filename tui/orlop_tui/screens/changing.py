@@ -78,6 +78,7 @@ class Change(Dialog[str]):
     def action_leave(self) -> None:
         if self.is_asking:
             self.stop_asking()
+            self.remark("")
         else:
             self.dismiss(None)
 
@@ -161,9 +162,9 @@ class PlanDialog(Change):
             self.dismiss("apply")
             return
         self._saving = False
-        number = words.weight(self.plan)
+        number, noun = words.weight(self.plan)
         self.remark(f"this is a weighty change: type {number} and Enter to apply it")
-        self.ask(f"{number} = the number of images")
+        self.ask(f"{number} = the number of {noun}s that go", enters="apply")
 
     def action_again(self) -> None:
         if self._changed:
@@ -176,7 +177,7 @@ class PlanDialog(Change):
     def action_save(self) -> None:
         self._saving = True
         self.remark("a new file for the plan; `orlop apply` takes it", Role.FAINT)
-        self.ask("file", f"orlop-plan-{self.plan.fingerprint[7:15]}.json")
+        self.ask("file", f"orlop-plan-{self.plan.fingerprint[7:15]}.json", enters="save")
 
     def action_typed(self) -> None:
         text = self.typed
@@ -185,10 +186,10 @@ class PlanDialog(Change):
                 self.host.save_plan(self.plan, os.path.expanduser(text))
                 self.stop_asking()
                 self.remark("")
-        elif text == str(words.weight(self.plan)) and not self.why_not():
+        elif text == str(words.weight(self.plan)[0]) and not self.why_not():
             self.dismiss("apply")
         else:
-            self.remark(self.why_not() or f"that is not {words.weight(self.plan)}; Esc keeps everything")
+            self.remark(self.why_not() or f"that is not {words.weight(self.plan)[0]}; Esc keeps everything")
 
 
 class TagDialog(Dialog[str]):
@@ -306,7 +307,7 @@ class PurgeDialog(Change):
 
     def consented(self) -> None:
         self.remark("type purge and Enter")
-        self.ask("purge")
+        self.ask("purge", enters=self.does)
 
     def action_typed(self) -> None:
         if self.typed == "purge" and not self.why_not():

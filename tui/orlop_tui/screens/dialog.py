@@ -58,6 +58,7 @@ class Dialog(ModalScreen[Result | None]):
         super().__init__()
         self._painted = False
         self._remark: Spans = ()
+        self._enters = ""
         self.listed = False
         """Whether long lists are shown whole."""
 
@@ -125,9 +126,15 @@ class Dialog(ModalScreen[Result | None]):
         self.query_one("#title", Bar).show(self.heading())
         self.query_one("#said", LinesView).show(self.body, keep=keep)
         self.query_one("#remark", Bar).show(self._remark)
-        leave = KeyHint(self.leave_keys, self.leaves, "leave")
-        self.query_one(KeyLine).show([*self.hints(), leave])
+        self._show_keys()
         self.call_after_refresh(self._fit_body)
+
+    def _show_keys(self) -> None:
+        """The keys that do something now; while a line is typed, letters are no keys."""
+        keys = [*self.hints(), KeyHint(self.leave_keys, self.leaves, "leave")]
+        if self._enters and self.is_asking:
+            keys = [KeyHint("Enter", self._enters, "typed"), KeyHint("Esc", "back", "leave")]
+        self.query_one(KeyLine).show(keys)
 
     def remark(self, text: str, role: Role = Role.WARN) -> None:
         """Say something in the line above the keys."""
@@ -137,19 +144,22 @@ class Dialog(ModalScreen[Result | None]):
 
     # --- typing
 
-    def ask(self, placeholder: str, value: str = "") -> None:
-        """Open the line for typing."""
+    def ask(self, placeholder: str, value: str = "", *, enters: str = "") -> None:
+        """Open the line for typing; `enters` says what Enter does then, where the dialog has other keys besides."""
         typed = self.query_one("#typed", Entry)
         typed.placeholder = placeholder
         typed.value = value
         typed.display = True
         self.set_focus(typed)
+        self._enters = enters
+        self._show_keys()
         self.call_after_refresh(self._fit_body)
 
     def stop_asking(self) -> None:
         typed = self.query_one("#typed", Entry)
         typed.display = False
         self.set_focus(self.query_one("#said"))
+        self._show_keys()
         self.call_after_refresh(self._fit_body)
 
     @property
