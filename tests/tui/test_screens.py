@@ -1091,6 +1091,22 @@ async def test_the_help_lists_every_key_with_the_reason_why_it_is_not_possible()
             assert text in seat.screen
 
 
+@pytest.mark.parametrize("size", [(80, 24), (60, 12), (200, 50)])
+async def test_toasts_leave_the_keys_of_every_dialog_in_sight(size: tuple[int, int]) -> None:
+    async with seated(size=size) as seat:
+        for key in ("J", "c", "question_mark"):
+            await seat.press(key)
+            box = seat.app.screen.query_one("#box").region
+            for number in range(4):
+                seat.app.browse.toast(f"toast {number}: " + "many words " * 8)
+            await seat.settle()
+            assert "toast 0" in seat.screen
+            remark, keys = seat.screen.split("\n")[box.bottom - 3 : box.bottom - 1]
+            assert not {"toast", "words"} & {*remark.split(), *keys.split()}
+            assert "Esc" in keys
+            await seat.press("escape")
+
+
 async def test_what_can_be_copied_goes_to_the_gateway() -> None:
     async with seated() as seat:
         await seat.press("c")
