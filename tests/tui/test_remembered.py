@@ -33,8 +33,8 @@ def test_a_damaged_memory_is_no_memory(tmp_path: Path, content: bytes) -> None:
 def test_only_the_newest_stores_are_remembered(tmp_path: Path) -> None:
     known = {f"docker-{number}": ["own", True] for number in range(200)}
     (tmp_path / "sorting.json").write_text(json.dumps(known))
+    Remembered(str(tmp_path)).keep("docker-200", BY_SIZE)
     memory = Remembered(str(tmp_path))
-    memory.keep("docker-200", BY_SIZE)
     assert memory.sorting("docker-0") is None
     assert memory.sorting("docker-1") == memory.sorting("docker-200") == BY_SIZE
 

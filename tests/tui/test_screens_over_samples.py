@@ -13,7 +13,9 @@ from textual.widgets import Input
 from orlop import samples
 from orlop_tui.app import OrlopApp
 from orlop_tui.gateway import Gateway
+from orlop_tui.remembered import Remembered
 from orlop_tui.screens.changing import PlanDialog, TagDialog, UndoDialog
+from orlop_tui.widgets.listing import Column, Sort
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +96,15 @@ async def test_a_tag_is_given_and_the_cursor_stays_with_its_row(folder: Path) ->
         await until(lambda: "cache/redis:stable" in names(folder) and not app.browse.changes.busy)
         assert app.browse.row is not None
         assert app.browse.row.key.name == "redis:7"
+
+
+async def test_the_list_is_sorted_as_it_was_in_the_last_session(folder: Path, tmp_path: Path) -> None:
+    for keys in (("s", "s"), ()):
+        memory = Remembered(str(tmp_path / "state"))
+        app = OrlopApp(Gateway([str(folder)], watching=False), [str(folder)], remembered=memory)
+        async with app.run_test(size=(120, 40), notifications=True) as pilot:
+            await until(lambda app=app: app.browse.store is not None)  # type: ignore[misc]
+            await pilot.press(*keys)
+            await app.workers.wait_for_complete()
+            assert app.browse.store is not None
+            assert app.browse.store.listing.sort == Sort(Column.SIZE, reverse=True)

@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.screen import Screen
 
 from orlop_tui import messages
+from orlop_tui.remembered import Remembered
 from orlop_tui.safe_app import SafeApp
 from orlop_tui.screens.browse import Browse
 from orlop_tui.screens.dialog import Dialog
@@ -87,11 +88,12 @@ class OrlopApp(SafeApp, inherit_bindings=False):
         *,
         unlocked: bool = False,
         title: str | None = None,
+        remembered: Remembered | None = None,
     ) -> None:
         super().__init__()
         self.animation_level = "none"
         self.gateway = gateway
-        self.browse = Browse(gateway, paths, unlocked=unlocked, title=title)
+        self.browse = Browse(gateway, paths, unlocked=unlocked, title=title, remembered=remembered)
         self._held: list[events.Key] = []
         self._held_for: Screen[Any] | None = None
 
@@ -243,9 +245,10 @@ def run(paths: Sequence[str], *, unlocked: bool = False, title: str | None = Non
         The exit code: 0, or 128 and the number of the signal that ended it.
     """
     from orlop_tui.gateway import Gateway
-    from orlop_tui.terminal import log_to_file
+    from orlop_tui.terminal import log_to_file, state_folder
 
     log_to_file()
-    app = OrlopApp(Gateway(paths), paths, unlocked=unlocked, title=title)
+    remembered = Remembered(state_folder()) if title is None else None  # the sample store is another one each time
+    app = OrlopApp(Gateway(paths), paths, unlocked=unlocked, title=title, remembered=remembered)
     app.run(mouse=mouse)
     return app.return_code or 0

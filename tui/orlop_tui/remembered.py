@@ -37,10 +37,11 @@ class Remembered:
     def __init__(self, folder: str) -> None:
         self._folder = folder
         self._path = os.path.join(folder, "sorting.json")
+        self._known = self._read()
 
     def sorting(self, store: str) -> Sorting | None:
-        """How the list of a store (`StoreId.token`) was sorted last; None where that is not known."""
-        found = self._read().get(store)
+        """How the list of a store (`StoreId.token`) was sorted when this was made, or since; None where unknown."""
+        found = self._known.get(store)
         match found:
             case [str(column), bool(backwards)]:
                 return Sorting(column=column, backwards=backwards)
@@ -49,14 +50,15 @@ class Remembered:
     def keep(self, store: str, sorting: Sorting) -> bool:
         """Remember how a store's list is sorted; False, with a line in the log, where that cannot be.
 
-        Waits a second at most for other sessions.
+        Waits a second at most for other sessions: not for the thread that draws.
         """
+        self._known[store] = [sorting.column, sorting.backwards]
         try:
             os.makedirs(self._folder, mode=0o700, exist_ok=True)
             with FileLock(self._path + ".lock", timeout=_PATIENCE):
                 known = self._read()
                 known.pop(store, None)
-                known[store] = [sorting.column, sorting.backwards]
+                known[store] = self._known[store]
                 self._write(dict(list(known.items())[-_MOST:]))
         except (OSError, Timeout) as error:
             _log.info("the sorting is not remembered: %s", error)

@@ -39,6 +39,13 @@ class _Visible(logging.Formatter):
         return "\n".join(visible(line) for line in super().format(record).split("\n"))
 
 
+def state_folder() -> str:
+    """The folder in which this user's sessions keep what they remember; it need not be there."""
+    import platformdirs
+
+    return platformdirs.user_state_dir("orlop")
+
+
 def log_path() -> str:
     """The log file of this user; it need not be there."""
     import platformdirs

@@ -15,6 +15,7 @@ from orlop.plan import Remove, Tag, Unmap, Untag
 from orlop.records import EngineState, Row
 from orlop_tui import format as words
 from orlop_tui import messages
+from orlop_tui.remembered import Remembered
 from orlop_tui.screens import wording
 from orlop_tui.screens.changes import Changes
 from orlop_tui.screens.changing import TagDialog
@@ -71,15 +72,25 @@ class Browse(PaneKeys):
         Binding("q", "quit", "quit", id="quit"),
     ]
 
-    def __init__(self, gateway: messages.Gateway, paths: Sequence[str], *, unlocked: bool, title: str | None) -> None:
+    def __init__(
+        self,
+        gateway: messages.Gateway,
+        paths: Sequence[str],
+        *,
+        unlocked: bool,
+        title: str | None,
+        remembered: Remembered | None,
+    ) -> None:
         super().__init__(gateway, paths, unlocked=unlocked, title=title)
         self.changes = Changes(self)
+        self.remembered = remembered
 
     # --- what the gateway tells
 
     def store_opened(self, message: messages.StoreOpened) -> None:
         store = OpenStore.opened(message.index, message.path, message.snapshot)
         store.unfinished = message.unfinished
+        self._sort_as_before(store)
         self.stores.append(store)
         for other in self.stores:
             other.has_siblings = sum(one.path == other.path for one in self.stores) > 1

@@ -1,12 +1,17 @@
 """The keys of the image list: marks, order, filter, and jumps to a row."""
 
+import contextlib
+from functools import partial
+
 from textual.widgets import Input
 
 from orlop.records import Key
+from orlop_tui.remembered import Remembered, Sorting
 from orlop_tui.screens.dialog import Ask, Choice, Menu
 from orlop_tui.screens.frame import Frame
+from orlop_tui.screens.stores import OpenStore
 from orlop_tui.widgets.filtering import BadFilter, parse
-from orlop_tui.widgets.listing import Column
+from orlop_tui.widgets.listing import Column, Sort
 from orlop_tui.widgets.store_table import TableHead
 
 _SORT_LETTERS = {
@@ -23,6 +28,9 @@ _SORT_LETTERS = {
 
 class RowKeys(Frame):
     """What a person does with the rows."""
+
+    remembered: Remembered | None = None
+    """How lists were sorted in earlier sessions; None where nothing is to be remembered."""
 
     # --- marks and order
 
@@ -69,7 +77,7 @@ class RowKeys(Frame):
     def action_reverse(self) -> None:
         if not self._stopped_by("reverse") and self.store is not None:
             self.store.listing.reverse()
-            self._listing_changed()
+            self._sorted(self.store)
 
     def action_sort(self) -> None:
         if self._stopped_by("sort"):
@@ -80,7 +88,21 @@ class RowKeys(Frame):
     def _sort(self, chosen: object) -> None:
         if isinstance(chosen, Column) and self.store is not None:
             self.store.listing.sort_by(chosen)
-            self._listing_changed()
+            self._sorted(self.store)
+
+    def _sorted(self, store: OpenStore) -> None:
+        self._listing_changed()
+        if self.remembered is not None:
+            order = Sorting(column=store.listing.sort.column, backwards=store.listing.sort.reverse)
+            keep = partial(self.remembered.keep, store.snapshot.identity.token, order)
+            self.run_worker(keep, thread=True, group="remember", exit_on_error=False)
+
+    def _sort_as_before(self, store: OpenStore) -> None:
+        """Give a list that was just opened the order that it had in the last session."""
+        order = self.remembered.sorting(store.snapshot.identity.token) if self.remembered is not None else None
+        if order is not None:
+            with contextlib.suppress(ValueError):  # a column that this version does not have
+                store.listing.sort_as(Sort(Column(order.column), order.backwards))
 
     def on_table_head_clicked(self, message: TableHead.Clicked) -> None:
         message.stop()

@@ -225,6 +225,10 @@ class Listing:
         else:
             self._rearrange(lambda: setattr(self, "sort", Sort(column, column in BIGGEST_FIRST)))
 
+    def sort_as(self, sort: Sort) -> None:
+        """Sort by a column, this way round."""
+        self._rearrange(lambda: setattr(self, "sort", sort))
+
     def reverse(self) -> None:
         self._rearrange(lambda: setattr(self, "sort", Sort(self.sort.column, not self.sort.reverse)))
 
