@@ -195,6 +195,13 @@ def test_mappings_name_layer_blob_and_repository(orlop: Orlop, sample: Sample) -
     assert any(one["stale"] and one["reason"] for one in found)
 
 
+def test_a_mapping_that_is_not_stale_agrees_in_both_directions(orlop: Orlop, sample: Sample) -> None:
+    lines = orlop("mappings", sample.path).out.splitlines()[1:]
+
+    states = {line.split("  ")[-1].strip().partition(":")[0] for line in lines}
+    assert states == {"agrees", "stale"}
+
+
 def test_mappings_of_one_image_are_those_of_its_layers(orlop: Orlop, sample: Sample) -> None:
     found = orlop("mappings", sample.path, "ghcr.io/acme/web:2026.08", "--json").objects("mapping")
 

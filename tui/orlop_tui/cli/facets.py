@@ -75,7 +75,7 @@ def print_mappings(output: Output, records: object, *, heading: bool = True) -> 
                 visible(one.source) or "-",
                 "yes" if one.authenticated else "-",
                 str(len(one.images)),
-                f"stale: {output.sentence(one.reason)}" if one.stale else "ok",
+                f"stale: {output.sentence(one.reason)}" if one.stale else "agrees",
             ]
             for one in found
         ),
