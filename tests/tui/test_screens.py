@@ -1107,6 +1107,15 @@ async def test_toasts_leave_the_keys_of_every_dialog_in_sight(size: tuple[int, i
             await seat.press("escape")
 
 
+async def test_the_help_lists_no_key_that_is_not_of_orlop() -> None:
+    async with seated(size=(120, 120)) as seat:
+        await seat.press("question_mark")
+        assert "mark or unmark" in seat.screen
+        assert "down" in seat.screen
+        for text in ("Copy selected text", "Focus Next", "super+c", "Scroll"):
+            assert text not in seat.screen
+
+
 async def test_what_can_be_copied_goes_to_the_gateway() -> None:
     async with seated() as seat:
         await seat.press("c")

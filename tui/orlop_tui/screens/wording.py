@@ -160,6 +160,8 @@ def help_lines(
     """
     groups: dict[str, dict[str, tuple[str, list[str]]]] = {}
     for active in bindings.values():
+        if active.binding.action not in _own_actions(type(active.node)):
+            continue
         group = groups.setdefault(_GROUPS.get(type(active.node).__name__, "Everywhere"), {})
         _, keys = group.setdefault(active.binding.action, (active.binding.description, []))
         keys.append(shown(active))
@@ -176,6 +178,13 @@ def help_lines(
         for text, about in entries:
             yield line(span(fit(text, 20), Role.KEY), span(about))
         yield BLANK
+
+
+def _own_actions(node: type) -> set[str]:
+    """Actions of the bindings that Orlop's own classes declare; the framework has further ones."""
+    package = __name__.partition(".")[0]
+    own = (each for each in node.__mro__ if each.__module__.partition(".")[0] == package)
+    return {binding.action for each in own for binding in vars(each).get("BINDINGS", ())}
 
 
 _GROUPS = {"StoreTable": "In the list", "LinesView": "In the panes"}
