@@ -1068,6 +1068,34 @@ async def test_the_quarantine_is_emptied_only_after_its_word_was_typed() -> None
         assert "4.1 kB freed" in seat.screen
 
 
+@pytest.mark.parametrize(
+    ("state", "held", "keys", "said"),
+    [
+        ("done", 4096, "u undo  e empty this  E empty all", "it was not cut off"),
+        ("undone", 0, "Enter/Esc back", "it was taken back already"),
+        ("purged", 0, "Enter/Esc back", "its quarantine was emptied"),
+        ("unfinished", 4096, "f complete  Enter/Esc back", ""),
+        ("damaged", 0, "Enter/Esc back", "its record cannot be read"),
+    ],
+)
+async def test_the_journal_offers_what_can_be_done_with_a_change_and_says_why_no_more(
+    state: str, held: int, keys: str, said: str
+) -> None:
+    gateway = StandIn(snapshot())
+    gateway.past = (replace(PAST, state=state, bytes=held),)
+    async with seated(gateway) as seat:
+        await seat.press("J")
+        bottom = seat.app.screen.query_one("#box").region.bottom
+        assert seat.screen.split("\n")[bottom - 2].partition("│")[2].strip().startswith(keys)
+        if said:
+            await seat.press("f")
+            assert said in seat.screen
+            assert isinstance(seat.top, JournalDialog)
+        if state != "done":
+            await seat.press("u", "e", "E")
+            assert isinstance(seat.top, JournalDialog)
+
+
 @pytest.mark.parametrize(("key", "action"), [("F", "finish"), ("U", "undo")])
 async def test_a_change_that_was_cut_off_is_named_and_settled(key: str, action: str) -> None:
     gateway = StandIn(snapshot())

@@ -47,7 +47,7 @@ class PastChange:
     """Nanoseconds UTC."""
     action: str
     state: str
-    """``done``, ``undone``, ``unfinished``, ``purged``"""
+    """``done``, ``undone``, ``rolled back``, ``unfinished``, ``purged``, ``damaged``"""
     bytes: int
     """What its quarantine holds."""
     by: str = ""

@@ -25,6 +25,35 @@ class Wish(NamedTuple):
 _ROLES = {"done": Role.PLAIN, "unfinished": Role.WARN, "undone": Role.FAINT, "purged": Role.FAINT}
 
 
+_SETTLED = {
+    "undone": "it was taken back already",
+    "rolled back": "it failed, and was taken back at once",
+    "purged": "its quarantine was emptied: there is no way back",
+    "damaged": "its record cannot be read",
+}
+
+
+def _no_undo(change: PastChange) -> str:
+    """Why a change cannot be taken back; empty where it can."""
+    if change.state == "unfinished":
+        return "it was cut off: f completes it or takes it back"
+    return _SETTLED.get(change.state, "")
+
+
+def _no_finish(change: PastChange) -> str:
+    """Why there is nothing of a change to be completed; empty where there is."""
+    return "" if change.state == "unfinished" else _SETTLED.get(change.state, "it was not cut off")
+
+
+def _no_purge(change: PastChange) -> str:
+    """Why the quarantine of a change cannot be emptied; empty where it can."""
+    if change.state == "unfinished":
+        return "it was cut off: f completes it or takes it back"
+    if change.state == "damaged":
+        return _SETTLED["damaged"]
+    return "" if change.bytes else "its quarantine is empty"
+
+
 class JournalDialog(Dialog[Wish]):
     """The changes, newest first; a change under the cursor is spelled out below them."""
 
@@ -49,10 +78,13 @@ class JournalDialog(Dialog[Wish]):
 
     def hints(self) -> Iterable[KeyHint]:
         chosen = self._chosen()
-        yield KeyHint("u", "undo", "undo", chosen is not None and chosen.state == "done")
-        yield KeyHint("f", "complete", "finish", chosen is not None and chosen.state == "unfinished")
-        yield KeyHint("e", "empty this", "purge", chosen is not None and chosen.bytes > 0)
-        yield KeyHint("E", "empty all", "purge_all", any(change.bytes for change in self.changes))
+        if chosen is not None:
+            keys = (("u", "undo", "undo"), ("f", "complete", "finish"), ("e", "empty this", "purge"))
+            for (key, label, action), why_not in zip(keys, (_no_undo, _no_finish, _no_purge), strict=True):
+                if not why_not(chosen):
+                    yield KeyHint(key, label, action)
+        if any(not _no_purge(change) for change in self.changes):
+            yield KeyHint("E", "empty all", "purge_all")
         yield from self.list_hint(MOST_STEPS, len(chosen.lines) if chosen is not None else 0)
 
     def body(self, width: int) -> Sequence[Line]:
@@ -70,36 +102,36 @@ class JournalDialog(Dialog[Wish]):
         return line(span(head, role), span(words.shortened(change.action), role), target=change)
 
     def _chosen(self) -> PastChange | None:
-        if not self.is_mounted:
-            return None
-        current = self.query_one("#said", LinesView).current
+        current = self.query_one("#said", LinesView).current if self.is_mounted else None
         if current is not None and isinstance(current.target, PastChange):
             return current.target
         return self.changes[0] if self.changes else None
 
     def on_lines_view_moved(self, message: LinesView.Moved) -> None:
         message.stop()
+        self.remark("")
         self.draw(keep=True)
 
     def action_undo(self) -> None:
-        self._give("undo", lambda change: change.state == "done", "only a change that is done can be undone")
+        self._give("undo", _no_undo)
 
     def action_finish(self) -> None:
-        self._give("finish", lambda change: change.state == "unfinished", "only a change that was cut off")
+        self._give("finish", _no_finish)
 
     def action_purge(self) -> None:
-        self._give("purge", lambda change: change.bytes > 0, "its quarantine is empty")
+        self._give("purge", _no_purge)
 
-    def _give(self, what: str, fits: Callable[[PastChange], bool], otherwise: str) -> None:
+    def _give(self, what: str, why_not: Callable[[PastChange], str]) -> None:
         chosen = self._chosen()
-
-        if chosen is None or not fits(chosen):
-            self.remark(otherwise)
-            return
-        self.dismiss(Wish(what, (chosen,)))
+        if chosen is None:
+            self.remark("there is no change")
+        elif reason := why_not(chosen):
+            self.remark(reason)
+        else:
+            self.dismiss(Wish(what, (chosen,)))
 
     def action_purge_all(self) -> None:
-        held = tuple(change for change in self.changes if change.bytes)
+        held = tuple(change for change in self.changes if not _no_purge(change))
         if held:
             self.dismiss(Wish("purge", held))
         else:
