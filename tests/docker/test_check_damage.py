@@ -1,5 +1,6 @@
 """One damage, one finding: which rule, at which file, with the engine's words, and nothing else."""
 
+import dataclasses
 import gzip
 import json
 import os
@@ -11,9 +12,11 @@ import pytest
 
 from orlop import kinds
 from orlop.docker import layout
+from orlop.docker.check import check
+from orlop.docker.store import DockerStore
 from orlop.finding import Finding, Severity
 from orlop.progress import Silent
-from orlop.records import Condition, Key, Row, Trust
+from orlop.records import Condition, EngineState, Key, Row, Trust
 from orlop.samples import DataRoot, Image
 from orlop.store import Store
 
@@ -402,3 +405,13 @@ def test_a_size_is_not_judged_where_the_layers_folder_is_gone(shop: Shop) -> Non
     folder = shop.at(layout.layer_data(shop.driver, shop.web.layers[-1].cache_id) or "")
     shutil.rmtree(folder)
     assert {f.rule for f in findings(shop)} == ({"DK07"} if shop.driver == "overlay2" else {"DK06", "DK07"})
+
+
+def test_a_root_still_mounted_on_itself_is_told_unless_an_engine_runs(shop: Shop) -> None:
+    store = shop.open()
+    assert isinstance(store, DockerStore)
+    for engine, told in ((EngineState.STOPPED, ["DK19"]), (EngineState.RUNNING, [])):
+        model = dataclasses.replace(store.model, bind_mounted=True, engine=engine)
+        found = [f.rule for f in check(store.root, model, None, Silent()) if f.rule == "DK19"]
+        assert found == told
+    store.close()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from orlop.docker.mounttables import file_system, in_use, is_network
+from orlop.docker.mounttables import bind_mounted, file_system, in_use, is_network
 
 HOST = "22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n"
 FOLDERS = ("overlay2", "vfs/dir")
@@ -141,3 +141,19 @@ def test_this_machine_answers() -> None:
 @pytest.mark.parametrize(("kind", "network"), [("nfs4", True), ("cifs", True), ("fuse.sshfs", True), ("ext4", False)])
 def test_network_file_systems_are_known_by_their_names(kind: str, network: bool) -> None:
     assert is_network(kind) is network
+
+
+@pytest.mark.parametrize(
+    ("line", "is_one"),
+    [
+        ("50 22 254:0 /srv/my\\040docker /srv/my\\040docker rw - ext4 /dev/vda rw\n", True),
+        ("50 22 254:1 /my\\040docker /srv/my\\040docker rw - ext4 /dev/vdb rw\n", True),  # below a mount of its own
+        ("50 22 254:1 / /srv/my\\040docker rw - ext4 /dev/vdb rw\n", False),  # a file system of its own
+        ("50 22 254:0 /elsewhere /srv/my\\040docker rw - ext4 /dev/vda rw\n", False),
+        ("50 22 254:0 /srv/other /srv/other rw - ext4 /dev/vda rw\n", False),
+        ("garbage\n", False),
+    ],
+)
+def test_a_root_that_is_mounted_on_itself_is_told_from_other_mounts(proc: Proc, line: str, is_one: bool) -> None:
+    proc.add("self", HOST + line)
+    assert bind_mounted("/srv/my docker", proc.path) is is_one

@@ -7,8 +7,9 @@ from orlop.digest import is_digest
 from orlop.docker import layout
 from orlop.docker.configs import missing, unseen
 from orlop.docker.model import ConfigState, Image, Layer, Model, TagFile, Unreadable
+from orlop.docker.mounttables import bind_mounted
 from orlop.docker.read import ParentKey, Parts, Touched, read_parts
-from orlop.docker.surroundings import bind_mounted, build_cache, containerd_store, engine_state, notes, other_drivers
+from orlop.docker.surroundings import build_cache, containerd_store, engine_state, notes, other_drivers
 from orlop.fs import Root
 from orlop.progress import Progress
 from orlop.records import Note
@@ -68,7 +69,7 @@ def join_model(root: Root, parts: Parts) -> Model:
         other_drivers=other,
         containerd_store=containerd,
         build_cache=cached,
-        bind_mounted=bind_mounted(root),
+        bind_mounted=bind_mounted(root.path),
         engine=engine,
         engine_text=engine_text,
         notes=(

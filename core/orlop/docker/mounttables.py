@@ -86,6 +86,14 @@ def file_system(path: str, proc: str = PROC) -> str:
     return "" if found is None else found.kind
 
 
+def bind_mounted(path: str, proc: str = PROC) -> bool:
+    """Whether a folder is mounted on itself: what an engine leaves when it is killed."""
+    entry = next((entry for entry in _table(f"{proc}/self/mountinfo") if entry.at == path), None)
+    if entry is None or entry.root == "/":
+        return False
+    return entry.root.endswith(path) or path.endswith(entry.root)
+
+
 def is_network(kind: str) -> bool:
     """Whether locks on such a file system may not reach another host that uses it."""
     return kind in _NETWORK or kind in _NETWORK_FUSE

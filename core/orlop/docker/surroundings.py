@@ -99,27 +99,6 @@ def build_cache(root: Root) -> tuple[frozenset[str], tuple[Unreadable, ...]]:
     return frozenset(found), ()
 
 
-def bind_mounted(root: Root) -> bool:
-    """Whether the root is a mount point of its own file system: what an engine leaves when it is killed."""
-    try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
-            for line in table:
-                fields = line.split(" ")
-                if _unescaped(fields[4]) == root.path and fields[3] != "/":
-                    inside = _unescaped(fields[3])
-                    return inside.endswith(root.path) or root.path.endswith(inside)
-    except (OSError, IndexError):
-        return False
-    return False
-
-
-def _unescaped(path: str) -> str:
-    """A path of the mount table: blank, tab, newline and backslash are written in octal (proc(5))."""
-    for escape, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        path = path.replace(escape, character)
-    return path
-
-
 def _unreadable_notes(unreadable: Sequence[Unreadable]) -> Iterator[Note]:
     """One note for each part; one for all that a folder has of the same fault, where they are many."""
     alike: dict[tuple[str, str], list[str]] = {}
