@@ -1,0 +1,1 @@
+"""A registry's storage: blobs, the links of each repository, manifest revisions, tags and uploads."""
