@@ -298,3 +298,36 @@ def test_missing_folders_are_listed_topmost_first(root: Root) -> None:
     Path(root.path, "file").touch()
     with pytest.raises(WrongKind):
         missing_folders(root, "file/b")
+
+
+def test_content_may_come_in_pieces_and_is_counted(root: Root) -> None:
+    assert Writer(root).create_from("f", (bytes([n]) * 3 for n in range(4)), mode=0o640) == 12
+    assert (Path(root.path) / "f").read_bytes() == b"\0\0\0\1\1\1\2\2\2\3\3\3"
+    assert stat.S_IMODE((Path(root.path) / "f").stat().st_mode) == 0o640
+
+
+def test_pieces_that_end_in_an_error_leave_no_file(root: Root) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield b"some"
+        raise Changed("the archive ended early")
+
+    with pytest.raises(Changed):
+        Writer(root).create_from("f", pieces())
+    assert list(Path(root.path).iterdir()) == []
+
+
+def test_writing_at_an_offset_keeps_what_lies_around_it(root: Root) -> None:
+    writer = Writer(root)
+    assert writer.write_at("f", 2, [b"ab", b"c"], mode=0o644) == 3
+    assert (Path(root.path) / "f").read_bytes() == b"\0\0abc"
+    assert writer.write_at("f", 1, [b"XY"]) == 2
+    assert (Path(root.path) / "f").read_bytes() == b"\0XYbc"
+    assert stat.S_IMODE((Path(root.path) / "f").stat().st_mode) == 0o644
+
+
+def test_writing_at_an_offset_follows_no_link(root: Root) -> None:
+    (Path(root.path) / "outside").write_bytes(b"kept")
+    (Path(root.path) / "f").symlink_to("outside")
+    with pytest.raises(WrongKind):
+        Writer(root).write_at("f", 0, [b"lost"])
+    assert (Path(root.path) / "outside").read_bytes() == b"kept"

@@ -13,7 +13,7 @@ import functools
 import os
 import secrets
 import stat as stat_module
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from orlop.errors import AlreadyExists, Changed, Escapes, NotFound, Refused, WrongKind
@@ -167,8 +167,50 @@ class Writer:
             AlreadyExists: something is there.
         """
         with self._parent(path) as (folder, name), _told("the file cannot be written", path):
-            self._create(folder, name, data, mode, like)
+            self._create(folder, name, (data,), mode, like)
             self._sync_folder(folder)
+
+    def create_from(self, path: str, chunks: Iterable[bytes], *, mode: int = 0o600, like: str | None = None) -> int:
+        """As `create`, of content that comes in pieces and need not fit into memory; gives its bytes.
+
+        What `chunks` raises ends it, and the file is gone again.
+        """
+        with self._parent(path) as (folder, name), _told("the file cannot be written", path):
+            size = self._create(folder, name, chunks, mode, like)
+            self._sync_folder(folder)
+            return size
+
+    def write_at(self, path: str, offset: int, chunks: Iterable[bytes], *, mode: int = 0o600) -> int:
+        """Write into a file from an offset on, making it; what lies behind stays, a gap before it reads as zeros.
+
+        Not atomic: after a failure some beginning of the chunks is there. Durable on return.
+
+        Args:
+            path: a regular file, or nothing.
+            offset: bytes from its beginning.
+            chunks: what is written; what this raises ends it.
+            mode: the exact permission bits of a new file.
+
+        Returns:
+            The bytes written.
+        """
+        with self._parent(path) as (folder, name), _told("the file cannot be written to", path):
+            made = _look(folder, name) is None
+            if made:
+                self._create(folder, name, (), mode, None)
+            fd = self._open(folder, name, _WRITE_FLAGS)
+            try:
+                os.lseek(fd, offset, os.SEEK_SET)
+                size = 0
+                for chunk in chunks:
+                    self._write_all(fd, chunk)
+                    size += len(chunk)
+                self.ops.fsync(fd)
+            finally:
+                os.close(fd)
+            if made:
+                self._sync_folder(folder)
+            return size
 
     def replace(self, path: str, data: bytes, *, mode: int = 0o600, anew: bool = False) -> None:
         """Put new content in place of a file, or make it: a reader sees the old or the new, never a part.
@@ -194,7 +236,7 @@ class Writer:
             if old is not None and old.kind != "file" and not (anew and old.kind == "link"):
                 raise WrongKind(old.kind, "file", path=path)
             temporary = temporary_name(name)
-            self._create(folder, temporary, data, mode, path if old is not None and not anew else None)
+            self._create(folder, temporary, (data,), mode, path if old is not None and not anew else None)
             with self._removing_on_failure(folder, temporary):
                 self.ops.rename(temporary, folder.fd, name, folder.fd, replace=True)
             self._sync_folder(folder)
@@ -384,16 +426,20 @@ class Writer:
         with self.root.folder(above) as folder:
             yield folder, name
 
-    def _create(self, folder: Folder, name: str, data: bytes, mode: int, like: str | None) -> None:
-        """Write a new file; the folder is not synced yet."""
+    def _create(self, folder: Folder, name: str, chunks: Iterable[bytes], mode: int, like: str | None) -> int:
+        """Write a new file, and give its bytes; the folder is not synced yet."""
         fd = self.ops.create(name, 0o600, folder.fd)
+        size = 0
         with self._removing_on_failure(folder, name):
             try:
-                self._write_all(fd, data)
+                for chunk in chunks:
+                    self._write_all(fd, chunk)
+                    size += len(chunk)
                 self._adopt(fd, folder, mode, like)
                 self.ops.fsync(fd)
             finally:
                 os.close(fd)
+        return size
 
     def _adopt(self, fd: int, folder: Folder, mode: int, like: str | None) -> None:
         """Give a new file its owner, permission bits and attributes; in this order, for chown clears some bits."""
