@@ -21,8 +21,9 @@ from orlop.errors import Changed, Malformed, NoSpace, NotFound, OrlopError, Refu
 from orlop.finding import Finding
 from orlop.fs import Root, Stat, changed_meanwhile, join
 from orlop.fs.writer import Writer, parent, refuse_mounts
+from orlop.intent import Intent
 from orlop.journal import CHANGES, Change, Journal, Log, Recorded, Replaced, State, is_id, mark
-from orlop.plan import Intent, Plan, Quarantine, Refusal, SavedPlan
+from orlop.plan import Plan, Quarantine, Refusal, SavedPlan
 from orlop.progress import Progress, Silent
 from orlop.records import Condition
 from orlop.store import Statement, Store
@@ -420,7 +421,7 @@ class _Run:
             self.writer.move(step.path, step.old)
             return
         if step.step.old is None:
-            self.writer.create_folders(parent(step.path)[0])
+            self.writer.create_folders(parent(step.path)[0], mode=step.step.folder_mode)
             self.writer.move(step.new, step.path)
             return
         if self.root.exists(step.old):  # a second name from a run that was cut off here

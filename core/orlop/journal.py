@@ -38,7 +38,8 @@ from orlop import locks, times
 from orlop.errors import AlreadyExists, Malformed, NotFound, OrlopError, TooLarge, Unfinished, Unsupported
 from orlop.fs import Root, join, split
 from orlop.fs.writer import SYSTEM, FileOps, Writer, missing_folders, parent
-from orlop.plan import Intent, Plan, Quarantine, Replace, Step, intent_from_json, intent_to_json
+from orlop.intent import Intent, intent_from_json, intent_to_json
+from orlop.plan import Place, Plan, Quarantine, Replace, Step
 
 FOLDER = ".orlop"
 CHANGES = ".orlop/changes"
@@ -48,6 +49,7 @@ _JOURNAL = "journal"
 _DRAFT = ".new-"
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{9}Z-[0-9a-f]{8}", re.ASCII)
 _LIMIT = 64 << 20
+_CHUNK = 1 << 20
 _CLOSED = frozenset({"done", "undone", "rolled-back", "purging", "purged"})
 _MOST_NOTED = 10_000
 _MOST_TURNS = 1_000
@@ -67,7 +69,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replaced:
-    """A `Replace` as the journal keeps it: the new bytes lie beside it, here is their digest."""
+    """A `Replace` or `Place` as the journal keeps it: the new content lies beside it, here is its digest."""
 
     path: str
     old: str | None
@@ -77,6 +79,8 @@ class Replaced:
     mode: int
     bytes: int
     """Allocated on disk for the old file."""
+    folder_mode: int = 0o700
+    """Permission bits of the folders that are missing above it."""
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -87,6 +91,7 @@ class Replaced:
             "size": self.size,
             "mode": self.mode,
             "bytes": self.bytes,
+            "folder_mode": self.folder_mode,
         }
 
 
@@ -387,9 +392,19 @@ class Journal:
             shelf = recorded.shelf if recorded.home else draft
             if recorded.home:
                 self.writer.create_folders(shelf)
+            waiting = join(shelf, recorded.new.rpartition("/")[2])
             if isinstance(step, Replace):
-                waiting = join(shelf, recorded.new.rpartition("/")[2])
                 self.writer.create(waiting, step.new, mode=step.mode, like=self._model(step))
+            elif isinstance(step, Place):
+                self._keep(step.source, waiting, linked=not recorded.home)
+
+    def _keep(self, source: str, waiting: str, *, linked: bool) -> None:
+        """Give waiting content a second name, or a copy where that lies on another mount."""
+        if linked:
+            self.writer.keep(source, waiting)
+            return
+        with self.root.stream(source) as file:
+            self.writer.create_from(waiting, iter(lambda: file.read(_CHUNK), b""), like=source)
 
     def _model(self, step: Replace) -> str | None:
         """What the new file takes its owner from: the old file, or the nearest folder."""
@@ -403,20 +418,9 @@ class Journal:
         if FOLDER in split(step.path):
             raise Malformed("a step would change the journal itself", path=step.path)
         above, _ = parent(step.path)
-        folders = missing_folders(self.root, above) if isinstance(step, Replace) and step.old is None else ()
-        kept: RecordedStep
-        if isinstance(step, Replace):
-            allocated = self.root.stat(step.path).allocated if step.old is not None else 0
-            kept = Replaced(
-                path=step.path,
-                old=step.old,
-                new=step.new_digest,
-                size=len(step.new),
-                mode=step.mode,
-                bytes=allocated,
-            )
-        else:
-            kept = step
+        makes = not isinstance(step, Quarantine) and step.old is None
+        folders = missing_folders(self.root, above) if makes else ()
+        kept = step if isinstance(step, Quarantine) else self._replaced(step)
         return Recorded(
             change=change_id,
             number=number,
@@ -424,6 +428,17 @@ class Journal:
             home=self.writer.home(step.path),
             folders=folders,
             mtime=self.root.stat(step.path).mtime if isinstance(kept, Quarantine) and alone else None,
+        )
+
+    def _replaced(self, step: Replace | Place) -> Replaced:
+        return Replaced(
+            path=step.path,
+            old=step.old,
+            new=step.new_digest,
+            size=len(step.new) if isinstance(step, Replace) else step.size,
+            mode=step.mode if isinstance(step, Replace) else self.root.stat(step.source).mode,
+            bytes=self.root.stat(step.path).allocated if step.old is not None else 0,
+            folder_mode=step.folders,
         )
 
     def _next_instant(self) -> int:
@@ -654,6 +669,7 @@ def _step(change_id: str, number: int, value: object) -> Recorded:
                 size=_whole(value, "size"),
                 mode=_whole(value, "mode") & 0o7777,
                 bytes=_whole(value, "bytes"),
+                folder_mode=_whole(value, "folder_mode") & 0o7777 if "folder_mode" in value else 0o700,
             )
         case "quarantine":
             step = Quarantine(

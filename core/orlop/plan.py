@@ -11,46 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from orlop.errors import Malformed
-from orlop.records import Key
-
-# --- intents ---------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tag:
-    """Give an image a name; a tag that exists moves, and its image keeps its other names."""
-
-    image: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Untag:
-    """Take names away; no image and no layer goes, even with the last name."""
-
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remove:
-    """Remove rows: a named row loses that name and its image goes with the last one.
-
-    A key without a name stands for the image with all its names.
-    """
-
-    keys: tuple[Key, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unmap:
-    """Remove V2 digest mappings, by (diff id, digest, source repository)."""
-
-    mappings: tuple[tuple[str, str, str], ...]
-
-
-Intent: TypeAlias = Tag | Untag | Remove | Unmap
-
+from orlop.errors import Malformed, Unsupported
+from orlop.intent import Intent, intent_from_json, intent_to_json
 
 # --- steps -----------------------------------------------------------------
 
@@ -68,6 +30,8 @@ class Replace:
     new: bytes
     mode: int = 0o600
     """Permission bits where no old file gives them."""
+    folders: int = 0o700
+    """Permission bits of the folders that are missing above it."""
 
     @property
     def new_digest(self) -> str:
@@ -81,6 +45,42 @@ class Replace:
             "new": self.new_digest,
             "size": len(self.new),
             "mode": self.mode,
+            "folders": self.folders,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """As `Replace`, where the new content is too large for memory and waits in a file of the store already.
+
+    That file keeps its place until the change is done, so that a plan can be made again.
+    """
+
+    path: str
+    old: str | None
+    """Digest of the content that must be there; None: no file may be there."""
+    source: str
+    """Path of the waiting file; its owner and mode are what the placed file gets."""
+    digest: str
+    """What the content must hash to: ``sha256:<64 hex>``."""
+    size: int
+    """Bytes of the content."""
+    folders: int = 0o700
+    """Permission bits of the folders that are missing above it."""
+
+    @property
+    def new_digest(self) -> str:
+        return self.digest
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "op": "place",
+            "path": self.path,
+            "old": self.old,
+            "new": self.digest,
+            "size": self.size,
+            "source": self.source,
+            "folders": self.folders,
         }
 
 
@@ -100,7 +100,7 @@ class Quarantine:
         return {"op": "quarantine", "path": self.path, "kind": self.kind, "inode": self.inode, "bytes": self.bytes}
 
 
-Step: TypeAlias = Replace | Quarantine
+Step: TypeAlias = Replace | Place | Quarantine
 
 
 # --- plans -----------------------------------------------------------------
@@ -111,7 +111,7 @@ class Reason:
     """One line of a plan for people: what happens to a thing, and why."""
 
     verb: str
-    """``untag``, ``tag``, ``remove``, ``layer``, ``unmap``, ``keep``, ``note``"""
+    """One word: ``untag``, ``tag``, ``remove``, ``layer``, ``blob``, ``add``, ``set``, ``repair``, ``keep``, …"""
     subject: str
     because: str = ""
 
@@ -142,6 +142,8 @@ class Plan:
     """Bytes of layers that the images use and that stay."""
     kept_for: int = 0
     """Images that stay and need those layers; for people, and no part of the plan's identity."""
+    bytes_added: int = 0
+    """Bytes of content that was not in the store before."""
     weighty: bool = False
     """Whether a person should type the count before it is done: many images, or a repository's last tag."""
 
@@ -169,6 +171,7 @@ class Plan:
             "bytes_now": self.bytes_now,
             "bytes_freed": self.bytes_freed,
             "bytes_kept": self.bytes_kept,
+            "bytes_added": self.bytes_added,
             "reasons": [reason.to_json() for reason in self.reasons],
         }
 
@@ -195,44 +198,13 @@ class SavedPlan:
     document: Mapping[str, object] = field(default_factory=dict)
 
 
-def intent_to_json(intent: Intent) -> dict[str, object]:
-    """An intent as JSON members; `intent_from_json` is the way back."""
-    match intent:
-        case Tag():
-            return {"do": "tag", "image": intent.image, "name": intent.name}
-        case Untag():
-            return {"do": "untag", "names": list(intent.names)}
-        case Remove():
-            return {"do": "remove", "keys": [list(key) for key in intent.keys]}
-        case Unmap():
-            return {"do": "unmap", "mappings": [list(m) for m in intent.mappings]}
-
-
-def intent_from_json(value: object) -> Intent:
-    """Read an intent back.
-
-    Raises:
-        Malformed: a member is missing, has another type, or the action is unknown.
-    """
-    if not isinstance(value, dict):
-        raise Malformed("not an object", field="intent")
-    do = value.get("do")
-    if do == "tag":
-        return Tag(image=_text(value, "image"), name=_text(value, "name"))
-    if do == "untag":
-        return Untag(names=tuple(_texts(value.get("names"), "names")))
-    if do == "remove":
-        rows = [_row(row, i) for i, row in enumerate(_list(value.get("keys"), "keys"))]
-        return Remove(keys=tuple(rows))
-    if do == "unmap":
-        triples = []
-        for i, row in enumerate(_list(value.get("mappings"), "mappings")):
-            texts = _texts(row, f"mappings[{i}]")
-            if len(texts) != 3:
-                raise Malformed("not three texts", field=f"intent.mappings[{i}]")
-            triples.append((texts[0], texts[1], texts[2]))
-        return Unmap(mappings=tuple(triples))
-    raise Malformed(f"unknown action {do!r}", field="intent.do")
+def unsupported(kind: str, intent: Intent) -> Unsupported:
+    """The error for an intent that a kind of store has no use for."""
+    return Unsupported(
+        f"this kind of store cannot do that: {intent_to_json(intent)['do']}",
+        why=f"a {kind} store has nothing that it could mean",
+        do="`orlop --help` lists the commands, each with the kinds it works on",
+    )
 
 
 def saved_plan_from_json(data: bytes, *, path: str | None = None) -> SavedPlan:
@@ -266,25 +238,3 @@ def _text(value: Mapping[str, object], name: str) -> str:
     if not isinstance(found, str):
         raise Malformed("not a text", field=name)
     return found
-
-
-def _list(value: object, name: str) -> list[object]:
-    if not isinstance(value, list):
-        raise Malformed("not a list", field=f"intent.{name}")
-    return value
-
-
-def _texts(value: object, name: str) -> list[str]:
-    items = _list(value, name)
-    texts = [item for item in items if isinstance(item, str)]
-    if len(texts) != len(items):
-        raise Malformed("not a list of texts", field=f"intent.{name}")
-    return texts
-
-
-def _row(value: object, index: int) -> Key:
-    items = _list(value, f"keys[{index}]")
-    match items:
-        case [str(scope), str(identity), (str() | None) as name]:
-            return Key(scope, identity, name)
-    raise Malformed("not a scope, an id and a name", field=f"intent.keys[{index}]")

@@ -51,6 +51,10 @@ class Flag(StrEnum):
     IN_USE = "in use"  # a container needs it
     PARENT = "parent"  # other images name it as their parent
     BUSY = "busy"  # it changed while it was read
+    LATEST = "latest"  # the newest of its name, as its catalogue says
+    CHILD = "in an index"  # an index names it, so that it needs no name of its own
+    REFERRER = "referrer"  # it belongs to another manifest: a signature, a bill of materials
+    CACHED = "cached"  # a copy of what another registry has, kept until it expires
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +79,12 @@ class Row:
     flags: frozenset[Flag]
     reason: str
     """Why the condition is not sound, one clause; else empty."""
+    what: str = "image"
+    """``image``, ``index``, ``artifact``, ``schema 1``, ``unknown``"""
+    under: Key | None = None
+    """The row that it is grouped under: the index that names it. That row is above it in every snapshot."""
+    last_used: int | None = None
+    """When the engine last read it, where it writes that down."""
 
     @property
     def id(self) -> str:
@@ -124,7 +134,7 @@ class Snapshot:
 
     identity: StoreId
     rows: tuple[Row, ...]
-    """Sorted by name, untagged images last, by id."""
+    """Sorted by name, untagged images last, by id; rows that are grouped under another follow it."""
     images: int
     """How many images the rows stand for, those that an engine would hide included."""
     total_size: int
@@ -163,6 +173,9 @@ class LayerRecord:
     """Where the storage driver keeps it, relative to the store's root."""
     problem: str
     """Why the record cannot be used; empty where it can."""
+    digest: str = ""
+    """Of the compressed blob, in a store that keeps layers so; `size` then is that of the blob."""
+    media_type: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +214,39 @@ class MetadataRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One line of a `Section`: a name and what it is, as text."""
+
+    name: str
+    value: str
+    remark: str = ""
+    """What Orlop adds: where it leads, why it is wrong; else empty."""
+    problem: bool = False
+    leads_to: Key | None = None
+    """The row of this store that it names, where it names one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A titled part of an image's detail that only some kinds have: referrers, annotations, dependencies, …"""
+
+    title: str
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A file behind an image, byte for byte."""
+
+    title: str
+    """``manifest``, ``config``"""
+    path: str
+    media_type: str
+    raw: bytes | None
+    """None where it cannot be read or is too large."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Detail:
     """One image whole. Fields that a kind does not have stay empty."""
 
@@ -223,6 +269,9 @@ class Detail:
     children: tuple[str, ...] = ()
     metadata: tuple[MetadataRecord, ...] = ()
     containers: tuple[ContainerRecord, ...] = ()
+    documents: tuple[Document, ...] = ()
+    """What else there is to read raw, the manifest first; the config is in `config_raw`."""
+    sections: tuple[Section, ...] = ()
 
 
 class Facet(StrEnum):
@@ -230,6 +279,7 @@ class Facet(StrEnum):
 
     MAPPINGS = "mappings"
     REMOTES = "remotes"
+    UPLOADS = "uploads"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,7 +317,7 @@ class Remote:
     """Where an image is known outside this store."""
 
     kind: str
-    """``digest reference``, …"""
+    """``digest reference``, ``pull-through cache``, ``same registry``, ``discovery`` (rkt), …"""
     reference: str
     url: str | None = None
     signature_url: str | None = None
@@ -281,9 +331,29 @@ class Remote:
     """Id of the image that it leads to."""
     image_known: bool = False
     path: str = ""
+    trouble: str = ""
+    """What is wrong with the record, one clause: it leads nowhere; else empty."""
 
 
-Records: TypeAlias = tuple[Mapping, ...] | tuple[Remote, ...]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """Content that a client began to send and has not finished."""
+
+    repository: str
+    id: str
+    """The identifier that the engine gave it, a UUID."""
+    started: int | None
+    """None where the store does not say, or says what cannot be read."""
+    changed: int
+    """When its data was last written."""
+    bytes: int
+    """Received so far."""
+    path: str
+    problem: str = ""
+    """Why it cannot go on, one clause; else empty."""
+
+
+Records: TypeAlias = tuple[Mapping, ...] | tuple[Remote, ...] | tuple[Upload, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,8 @@ from typing import Protocol
 
 from orlop.finding import Finding, Rule
 from orlop.fs import Root
-from orlop.plan import Intent, Plan, Refusal
+from orlop.intent import Import, Intent
+from orlop.plan import Plan, Refusal
 from orlop.progress import Progress
 from orlop.records import Absent, Delta, Detail, EngineState, Facet, Key, Records, Snapshot, StoreId, Why
 
@@ -107,6 +108,27 @@ class Store(Protocol):
             NotFound: a name or image of the intent is not in the store.
             Malformed: a name does not parse.
             Unsupported: this kind cannot do that.
+        """
+        ...
+
+    def stage(self, archive: str, *, name: str, latest: bool, at: int, progress: Progress) -> Import:
+        """Read an archive of an image into `orlop.incoming`, every byte verified; the store itself stays as it is.
+
+        It can be cut off and gone on with. What the `Import` then plans is what was
+        read here, not the archive.
+
+        Args:
+            archive: path of the file.
+            name: the name that the image is to get; empty where the archive brings its own.
+            latest: for a kind that knows it, that it is the newest of its name.
+            at: the time of import, nanoseconds UTC.
+            progress: told of the bytes.
+
+        Raises:
+            Unsupported: this kind takes no archives, or not this one.
+            Malformed, TooLarge, DigestMismatch: the archive is not what it must be; nothing waits.
+            Locked: another program is reading the same archive in.
+            ReadOnly, NoSpace, Cancelled
         """
         ...
 

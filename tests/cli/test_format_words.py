@@ -1,7 +1,8 @@
 import pytest
 
 from orlop.errors import DigestMismatch, NotFound, OrlopError, Refused
-from orlop.plan import Plan, Reason, Remove, Tag, Unmap, Untag
+from orlop.intent import Remove, Tag, Unmap, Untag
+from orlop.plan import Plan, Reason
 from orlop.records import Condition, Flag, Key, Row, Trust
 from orlop_tui import format
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from orlop.errors import Locked, NotFound, Unfinished
 from orlop.fs import Root
+from orlop.intent import Remove
 from orlop.journal import CHANGES, Change, Journal, Log, State
-from orlop.plan import Plan, Quarantine, Reason, Remove, Replace
+from orlop.plan import Plan, Quarantine, Reason, Replace
 from orlop.records import Key
 
 BEGIN: dict[str, object] = {

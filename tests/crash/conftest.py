@@ -25,14 +25,15 @@ from typing import TypeAlias
 import pytest
 
 from orlop import apply as executor
-from orlop import locks
+from orlop import incoming, locks
 from orlop.digest import Digest
 from orlop.errors import NotFound, OrlopError, Refused, Unfinished, Unsupported
 from orlop.finding import Finding, Repair, Rule, Severity
 from orlop.fs import Root
 from orlop.fs.writer import System
+from orlop.intent import Import, Intent, Remove, Tag, Untag
 from orlop.journal import Journal, State
-from orlop.plan import Intent, Plan, Quarantine, Reason, Refusal, Remove, Replace, Step, Tag, Untag
+from orlop.plan import Place, Plan, Quarantine, Reason, Refusal, Replace, Step
 from orlop.progress import Progress
 from orlop.records import (
     Absent,
@@ -614,7 +615,22 @@ class SmallStore:
                 return self._plan(intent, [self._renamed(left)], ())
             case Remove(keys=keys):
                 return self._removal(intent, {key.id for key in keys})
+            case Import(staged=staged, name=name):
+                source = incoming.path_of(staged, "image")
+                content = self._root.read(source)
+                place = Place(
+                    path=f"images/{name}",
+                    old=Digest.of(self._root.read(f"images/{name}")) if name in self._images else None,
+                    source=source,
+                    digest=Digest.of(content),
+                    size=len(content),
+                )
+                deep = Replace(path=f"updated/{name}/deep/at", old=None, new=b"now", mode=0o644, folders=0o755)
+                return self._plan(intent, (place, deep), (name,))
         raise Unsupported("a small store cannot do that")
+
+    def stage(self, archive: str, *, name: str, latest: bool, at: int, progress: Progress) -> Import:
+        raise Unsupported("a small store takes no archives")
 
     def _removal(self, intent: Remove, doomed: set[str]) -> Plan | Refusal:
         if "keep" in doomed:

@@ -22,8 +22,9 @@ from orlop.errors import (
     Unsupported,
     WouldHarm,
 )
+from orlop.intent import Intent, Remove, Tag, Untag
 from orlop.journal import Journal, State
-from orlop.plan import Intent, Plan, Quarantine, Remove, Replace, Tag, Untag, saved_plan_from_json
+from orlop.plan import Plan, Quarantine, Replace, saved_plan_from_json
 from orlop.progress import Stoppable
 from orlop.records import Key
 

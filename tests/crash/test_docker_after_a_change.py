@@ -5,8 +5,9 @@ from pathlib import Path
 from orlop import kinds, samples
 from orlop.apply import apply, purge, undo
 from orlop.finding import Finding
+from orlop.intent import Untag
 from orlop.journal import Journal
-from orlop.plan import Plan, Untag
+from orlop.plan import Plan
 from orlop.progress import Silent
 from orlop.records import EngineState
 from orlop.store import Store

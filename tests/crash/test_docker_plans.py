@@ -15,7 +15,8 @@ import pytest
 
 from orlop.docker.store import DockerStore
 from orlop.fs import Root
-from orlop.plan import Intent, Plan, Remove, Tag, Unmap, Untag
+from orlop.intent import Intent, Remove, Tag, Unmap, Untag
+from orlop.plan import Plan
 from orlop.records import Key
 from orlop.samples import DataRoot, Step
 from orlop.store import Store

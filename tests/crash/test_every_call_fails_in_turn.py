@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orlop.plan import Intent, Remove, Tag
+from orlop import incoming
+from orlop.fs import Root
+from orlop.intent import Import, Intent, Remove, Tag
 from orlop.records import Key
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 INTENTS: dict[str, Intent] = {
     "tag": Tag(image="one", name="new:1"),
     "remove": Remove(keys=(Key("", "one", None),)),
+    "take in": Import(staged="0123456789abcdef", name="taken"),
+    "take in over another": Import(staged="0123456789abcdef", name="two"),
 }
 
 
@@ -27,6 +31,12 @@ def test_each_object_is_old_or_new_and_both_ways_out_work(
     record_property: Callable[[str, object], None],
 ) -> None:
     make, open_ = small_store
-    run = harness(make, open_, lambda _: intent)
+
+    def make_with_content_waiting(folder: str) -> None:
+        make(folder)
+        with Root.open(folder) as root, incoming.receiving(root, "0123456789abcdef") as one:
+            one.put("image", [b"base\n"], mode=0o604)
+
+    run = harness(make_with_content_waiting if isinstance(intent, Import) else make, open_, lambda _: intent)
     assert run.run() > 100
     record_property("failures injected", run.injected)

@@ -9,8 +9,9 @@ import pytest
 
 from orlop.apply import apply, undo
 from orlop.fs.writer import System
+from orlop.intent import Intent, Remove, Tag
 from orlop.journal import Journal
-from orlop.plan import Intent, Plan, Remove, Tag
+from orlop.plan import Plan
 from orlop.records import Key
 
 if TYPE_CHECKING:

@@ -19,8 +19,9 @@ from orlop.apply import apply, purge, undo
 from orlop.errors import NoSpace, Refused
 from orlop.fs import Root
 from orlop.fs.writer import Writer
+from orlop.intent import Remove, Tag
 from orlop.journal import Journal, State
-from orlop.plan import Plan, Remove, Tag
+from orlop.plan import Plan
 from orlop.progress import Silent
 from orlop.records import Key
 from orlop.samples import DataRoot

@@ -10,7 +10,8 @@ from orlop.docker.join import read
 from orlop.docker.model import Model
 from orlop.docker.plans import plan
 from orlop.fs import Root
-from orlop.plan import Intent, Plan, Refusal, Remove
+from orlop.intent import Intent, Remove
+from orlop.plan import Plan, Refusal
 from orlop.progress import Silent
 from orlop.records import Key, StoreId
 from orlop.samples import DataRoot

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from orlop.docker import layout
-from orlop.plan import Plan, Quarantine, Remove
+from orlop.intent import Remove
+from orlop.plan import Plan, Quarantine
 from orlop.records import Key
 
 

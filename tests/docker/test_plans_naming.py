@@ -9,7 +9,8 @@ import pytest
 
 from orlop.docker import layout
 from orlop.errors import Malformed, NotFound
-from orlop.plan import Plan, Replace, Tag, Untag
+from orlop.intent import Tag, Untag
+from orlop.plan import Plan, Replace
 
 DIGEST = "sha256:" + "d" * 64
 

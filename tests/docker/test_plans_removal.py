@@ -9,7 +9,8 @@ import pytest
 
 from orlop.docker import layout
 from orlop.errors import NotFound
-from orlop.plan import Plan, Quarantine, Remove, Replace
+from orlop.intent import Remove
+from orlop.plan import Plan, Quarantine, Replace
 from orlop.records import Key
 from orlop.samples import Step
 

@@ -10,7 +10,8 @@ from orlop.docker.join import read
 from orlop.docker.plans import plan
 from orlop.errors import Changed, NotFound
 from orlop.fs import Root
-from orlop.plan import Quarantine, Replace, Unmap
+from orlop.intent import Unmap
+from orlop.plan import Quarantine, Replace
 from orlop.progress import Silent
 from orlop.records import StoreId
 

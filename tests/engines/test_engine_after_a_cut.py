@@ -24,8 +24,9 @@ import pytest
 import orlop.kinds
 from orlop import apply as executor
 from orlop.errors import Changed, WouldHarm
+from orlop.intent import Intent, Remove, Tag, Unmap, Untag
 from orlop.journal import Journal, State
-from orlop.plan import Intent, Plan, Remove, Tag, Unmap, Untag
+from orlop.plan import Plan
 from orlop.progress import Silent
 from orlop.records import Facet, Key
 from orlop.records import Mapping as MappingRecord

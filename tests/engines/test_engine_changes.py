@@ -18,8 +18,9 @@ import pytest
 import orlop.kinds
 from orlop import apply as executor
 from orlop.finding import Severity
+from orlop.intent import Intent, Remove, Tag, Unmap, Untag
 from orlop.journal import Journal
-from orlop.plan import Intent, Plan, Refusal, Remove, Tag, Unmap, Untag
+from orlop.plan import Plan, Refusal
 from orlop.progress import Silent
 from orlop.records import Facet, Key, Mapping
 from orlop.store import Store

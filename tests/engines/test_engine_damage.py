@@ -14,7 +14,8 @@ import pytest
 import orlop.kinds
 from orlop.digest import chain_ids
 from orlop.finding import Finding, Severity
-from orlop.plan import Refusal, Remove
+from orlop.intent import Remove
+from orlop.plan import Refusal
 from orlop.progress import Silent
 from orlop.records import Condition, Key
 from orlop.store import Store

@@ -9,8 +9,9 @@ import pytest
 import orlop.kinds
 from orlop import apply as executor
 from orlop.errors import Locked
+from orlop.intent import Remove
 from orlop.journal import Journal
-from orlop.plan import Plan, Remove
+from orlop.plan import Plan
 
 if TYPE_CHECKING:
     from tests.engines.conftest import Engine, Made

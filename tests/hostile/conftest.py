@@ -18,7 +18,8 @@ from orlop import kinds, samples
 from orlop.docker import layout
 from orlop.errors import OrlopError
 from orlop.finding import Finding
-from orlop.plan import Intent, Plan, Quarantine, Remove, Tag, Unmap, Untag
+from orlop.intent import Intent, Remove, Tag, Unmap, Untag
+from orlop.plan import Plan, Quarantine
 from orlop.progress import Silent
 from orlop.records import Condition, Detail, EngineState, Facet, Flag, Key, Mapping, Row, Snapshot, Trust
 from orlop.store import Store

@@ -21,7 +21,8 @@ from orlop.apply import Receipt
 from orlop.errors import Cancelled, Locked, NotFound, OrlopError, TooLarge
 from orlop.finding import Finding, Rule
 from orlop.fs import Root
-from orlop.plan import Intent, Plan, Refusal, Tag, Untag, saved_plan_from_json
+from orlop.intent import Intent, Tag, Untag
+from orlop.plan import Plan, Refusal, saved_plan_from_json
 from orlop.progress import Progress
 from orlop.records import Absent, Delta, Detail, EngineState, Facet, Key, Snapshot, StoreId, Why
 from orlop.store import Exclusive, Statement, Store

@@ -15,7 +15,8 @@ from textual.widgets import Input
 
 from orlop.errors import Cancelled, Changed, Locked, NeedsStatement, NotAStore, OrlopError
 from orlop.finding import Finding, Repair, Severity
-from orlop.plan import Intent, Plan, Quarantine, Reason, Refusal, Remove, Tag, Unmap, Untag
+from orlop.intent import Intent, Remove, Tag, Unmap, Untag
+from orlop.plan import Plan, Quarantine, Reason, Refusal
 from orlop.records import (
     Absent,
     Condition,

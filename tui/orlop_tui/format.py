@@ -15,7 +15,8 @@ from orlop import times
 from orlop.digest import is_digest, is_hex
 from orlop.errors import OrlopError, Refused
 from orlop.finding import Finding, Repair, Severity
-from orlop.plan import Intent, Plan, Reason, Remove, Tag, Unmap, Untag
+from orlop.intent import Intent, Remove, Tag, Unmap, Untag
+from orlop.plan import Plan, Reason
 from orlop.records import Condition, EngineState, Flag, Row, Trust
 from orlop.text import is_odd, masked, masked_env, middle, visible
 

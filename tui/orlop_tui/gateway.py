@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from orlop.errors import Cancelled, OrlopError
 from orlop.fs import translate
-from orlop.plan import Intent, Plan
+from orlop.intent import Intent
+from orlop.plan import Plan
 from orlop.progress import Stoppable
 from orlop.records import Delta, Facet, Key, Snapshot
 from orlop.store import Statement, Store

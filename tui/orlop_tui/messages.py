@@ -15,7 +15,8 @@ from textual.message import Message
 
 from orlop.errors import OrlopError
 from orlop.finding import Finding
-from orlop.plan import Intent, Plan, Refusal
+from orlop.intent import Intent
+from orlop.plan import Plan, Refusal
 from orlop.records import Absent, Delta, Detail, Key, Records, Snapshot
 
 

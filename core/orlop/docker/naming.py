@@ -10,7 +10,8 @@ from orlop.docker import layout
 from orlop.docker.model import ConfigState, Image, Model
 from orlop.docker.tagmap import TagMap, by_digest, refusal_of_bad_file
 from orlop.errors import Malformed, NotFound
-from orlop.plan import Plan, Reason, Refusal, Tag, Untag
+from orlop.intent import Tag, Untag
+from orlop.plan import Plan, Reason, Refusal
 from orlop.records import StoreId
 
 

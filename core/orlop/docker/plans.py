@@ -9,7 +9,8 @@ from orlop.docker.naming import plan_tag, plan_untag
 from orlop.docker.removal import plan_removal
 from orlop.docker.unmapping import plan_unmap
 from orlop.fs import Root
-from orlop.plan import Intent, Plan, Refusal, Remove, Tag, Unmap, Untag
+from orlop.intent import Intent, Remove, Tag, Unmap, Untag
+from orlop.plan import Plan, Refusal, unsupported
 from orlop.records import StoreId
 
 
@@ -25,6 +26,7 @@ def plan(root: Root, model: Model, identity: StoreId, intent: Intent) -> Plan | 
     Raises:
         NotFound: a name, image or mapping of the intent is not in the store.
         Malformed: a name does not parse.
+        Unsupported: the intent is for another kind of store.
         Changed: a file that the model knows is gone or another one.
         NoPermission, StorageFailure: what would move cannot be looked at.
     """
@@ -37,3 +39,5 @@ def plan(root: Root, model: Model, identity: StoreId, intent: Intent) -> Plan | 
             return plan_removal(root, model, identity, intent)
         case Unmap():
             return plan_unmap(root, model, identity, intent)
+        case _:
+            raise unsupported(identity.kind, intent)

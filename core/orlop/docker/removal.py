@@ -15,7 +15,8 @@ from orlop.docker.release import Removal, listing, release
 from orlop.docker.tagmap import TagMap, by_digest, refusal_of_bad_file
 from orlop.errors import NotFound
 from orlop.fs import Root
-from orlop.plan import Plan, Reason, Refusal, Remove, Step
+from orlop.intent import Remove
+from orlop.plan import Plan, Reason, Refusal, Step
 from orlop.records import Key, StoreId
 
 MANY = 20

@@ -18,7 +18,8 @@ from orlop.docker.surroundings import engine_state
 from orlop.errors import Ambiguous, Malformed, NotFound, OrlopError, Unsupported
 from orlop.finding import Finding, Rule
 from orlop.fs import Root
-from orlop.plan import Intent, Plan, Refusal
+from orlop.intent import Import, Intent
+from orlop.plan import Plan, Refusal
 from orlop.progress import Progress, Silent
 from orlop.records import Delta, Detail, EngineState, Facet, Key, Records, Snapshot, StoreId, Why
 from orlop.store import Exclusive, Statement
@@ -113,6 +114,14 @@ class DockerStore:
 
     def plan(self, intent: Intent) -> Plan | Refusal:
         return plans.plan(self._root, self._model, self._identity, intent)
+
+    def stage(self, archive: str, *, name: str, latest: bool, at: int, progress: Progress) -> Import:
+        raise Unsupported(
+            "a Docker data root takes no archives",
+            path=archive,
+            why="Docker's own load unpacks the layers for its storage driver",
+            do="start the engine, and `docker load` the archive",
+        )
 
     def refresh(self, hints: Iterable[str] | None = None) -> Delta:
         before = self._snapshot

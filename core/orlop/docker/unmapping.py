@@ -13,7 +13,8 @@ from orlop.docker.model import Model, V2List
 from orlop.docker.release import quarantine
 from orlop.errors import NotFound
 from orlop.fs import Root, changed_meanwhile
-from orlop.plan import Plan, Quarantine, Reason, Replace, Step, Unmap
+from orlop.intent import Unmap
+from orlop.plan import Plan, Quarantine, Reason, Replace, Step
 from orlop.records import StoreId
 
 Triple = tuple[str, str, str]

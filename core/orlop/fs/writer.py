@@ -338,6 +338,8 @@ class Writer:
     def create_folder(self, path: str, *, mode: int = 0o700, masked: bool = False) -> None:
         """Make a folder with exactly these permission bits and the owner of the folder it lies in.
 
+        It is set-group-id where that folder is, as the system has it.
+
         Args:
             path: where nothing may be yet.
             mode: the permission bits.
@@ -350,9 +352,10 @@ class Writer:
             self.ops.mkdir(name, mode, folder.fd)
             try:
                 with folder.folder(name) as made:
-                    self._own(made.fd, os.fstat(folder.fd))
-                    if not masked and stat_module.S_IMODE(os.fstat(made.fd).st_mode) != mode:
-                        self.ops.fchmod(made.fd, mode)
+                    above = os.fstat(folder.fd)
+                    self._own(made.fd, above)
+                    if not masked:
+                        self._permit(made.fd, mode | above.st_mode & stat_module.S_ISGID)
             except BaseException:
                 # Best effort: the first failure is the one to tell.
                 with contextlib.suppress(OSError):

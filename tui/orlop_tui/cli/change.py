@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from orlop.errors import Ambiguous, Changed, Malformed, NotFound, Refused
-from orlop.plan import Intent, Plan, Refusal, Remove, SavedPlan, Tag, Unmap, Untag
+from orlop.intent import Intent, Remove, Tag, Unmap, Untag
+from orlop.plan import Plan, Refusal, SavedPlan
 from orlop.records import Facet, Mapping
 from orlop.store import Statement, Store
 from orlop.text import visible

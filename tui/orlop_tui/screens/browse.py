@@ -11,7 +11,7 @@ from textual import events
 from textual.binding import Binding, BindingType
 
 from orlop.errors import OrlopError
-from orlop.plan import Remove, Tag, Unmap, Untag
+from orlop.intent import Remove, Tag, Unmap, Untag
 from orlop.records import EngineState, Row
 from orlop_tui import format as words
 from orlop_tui import messages

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from orlop.errors import Cancelled, NeedsStatement, OrlopError
-from orlop.plan import Intent, Plan, Refusal
+from orlop.intent import Intent
+from orlop.plan import Plan, Refusal
 from orlop.records import Key
 from orlop_tui import format as words
 from orlop_tui import messages

@@ -9,7 +9,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 
-from orlop.plan import Intent, Plan
+from orlop.intent import Intent
+from orlop.plan import Plan
 from orlop_tui.widgets.entry import Entry, Listening
 from orlop_tui.widgets.keyline import KeyHint, KeyLine
 from orlop_tui.widgets.lines import LOOKS, Bar, Line, LinesView, Role, Spans, fold, span

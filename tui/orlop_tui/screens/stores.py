@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from orlop.finding import Finding, Severity
-from orlop.plan import Intent
+from orlop.intent import Intent
 from orlop.records import Condition, EngineState, Key, Row, Snapshot, Trust
 from orlop_tui import format as words
 from orlop_tui.messages import PastChange
