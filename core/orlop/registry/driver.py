@@ -36,7 +36,10 @@ class Driver(Protocol):
     """A place for files.
 
     Every method raises `NoPermission`, `NoSpace`, `ReadOnly` or `StorageFailure`
-    for what the system answers, and `Escapes` for a path outside the grammar.
+    for what the system answers, `Escapes` for a path outside the grammar or a negative
+    offset, and `WrongKind` where a file or a link stands in the way to the path. No link
+    is ever followed. A folder that nothing lies in may be there or not: `names` of it
+    gives nothing or raises `NotFound`, and `delete` of it may too.
     """
 
     def get(self, path: str, limit: int = ...) -> bytes:
@@ -68,19 +71,28 @@ class Driver(Protocol):
     def write(self, path: str, offset: int, chunks: Iterable[bytes]) -> int:
         """Write at an offset, making the file; what lies behind stays, a gap before it reads as zeros.
 
-        Not atomic: after a failure some beginning of the chunks is there.
+        Not atomic: after a failure some beginning of the chunks is there. A chunk is written
+        when the next one is asked for; what `chunks` raises ends it. Durable on return.
 
         Returns:
             The bytes written.
+
+        Raises:
+            WrongKind: there is anything but a regular file.
         """
         ...
 
     def stat(self, path: str) -> DriverStat:
-        """Raises: NotFound."""
+        """What is known of a file or folder.
+
+        Raises:
+            NotFound: there is nothing.
+            WrongKind: neither a regular file nor a folder.
+        """
         ...
 
     def names(self, path: str) -> tuple[str, ...]:
-        """Names directly below a folder, sorted.
+        """Names directly below a folder, sorted; of anything, also of what no path can name.
 
         Raises:
             NotFound, WrongKind
@@ -88,10 +100,11 @@ class Driver(Protocol):
         ...
 
     def move(self, source: str, target: str) -> None:
-        """Give a file another path; a file at the target is replaced. Durable on return.
+        """Give a file another path; a file at the target is replaced. It and its bytes are durable on return.
 
         Raises:
             NotFound: nothing is at the source.
+            WrongKind: anything but a regular file is at the source or the target.
         """
         ...
 
@@ -113,3 +126,14 @@ def check_path(path: str) -> str:
     if _PATH.fullmatch(path) is None or any(part in (".", "..") for part in path.split("/")):
         raise Escapes(path, "no path that a storage driver takes")
     return path
+
+
+def check_offset(offset: int, path: str) -> int:
+    """An offset that a driver takes, unchanged.
+
+    Raises:
+        Escapes: it lies before the beginning.
+    """
+    if offset < 0:
+        raise Escapes(path, f"the offset {offset} lies before the beginning of the file")
+    return offset

@@ -1,0 +1,54 @@
+"""Links: small files that hold a digest and nothing else, not even a newline.
+
+distribution reads them without trimming (``registry/storage/linkedblobstore.go``,
+``blobstore.go``): one byte too many and the registry, its garbage collection too,
+answers with an error.
+"""
+
+from collections.abc import Callable
+
+from orlop.digest import Digest
+from orlop.errors import Malformed, TooLarge
+from orlop.registry.driver import Driver
+
+_LIMIT = 1024  # the longest digest has 135 bytes; more is said to be wrong without being read
+
+
+def read_link(driver: Driver, path: str, parse: Callable[[str], str] = Digest.parse_any) -> str:
+    """The digest in a link.
+
+    Args:
+        driver: where it lies.
+        path: the file.
+        parse: checks the text; raises `Malformed`.
+
+    Raises:
+        NotFound: there is no such file.
+        Malformed: it holds anything but exactly one digest.
+        WrongKind, NoPermission, StorageFailure
+    """
+    try:
+        content = driver.get(path, _LIMIT)
+    except TooLarge as error:
+        raise Malformed(f"{error.size} bytes, where a link holds one digest", path=path) from error
+    if not content:
+        raise Malformed("the link is empty", path=path, engine="invalid checksum digest format")
+    try:
+        return parse(content.decode("ascii"))
+    except UnicodeDecodeError as error:
+        raise Malformed(
+            "the link does not hold a digest", path=path, engine="invalid checksum digest format"
+        ) from error
+    except Malformed as error:
+        why = "the link ends in a newline" if content.endswith(b"\n") else "the link does not hold a digest"
+        raise Malformed(f"{why}: {error.why}", path=path, engine="invalid checksum digest format") from error
+
+
+def write_link(driver: Driver, path: str, digest: str) -> None:
+    """Make a link, or let it mean another digest; atomic and durable.
+
+    Raises:
+        WrongKind: a folder has its name.
+        NoPermission, ReadOnly, NoSpace, StorageFailure
+    """
+    driver.put(path, digest.encode("ascii"))
