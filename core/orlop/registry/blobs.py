@@ -111,10 +111,10 @@ class BlobStore:
 
     def digests(self) -> Iterator[Digest]:
         """Every digest that has bytes, in order of their text; what is no blob is passed over."""
-        for algorithm in algorithms(_names(self.driver, self.layout.blobs)):
+        for algorithm in algorithms(names_in(self.driver, self.layout.blobs)):
             above = f"{self.layout.blobs}/{algorithm}"
-            for shard in _names(self.driver, above):
-                for name in _names(self.driver, f"{above}/{shard}") if len(shard) == 2 else ():
+            for shard in names_in(self.driver, above):
+                for name in names_in(self.driver, f"{above}/{shard}") if len(shard) == 2 else ():
                     digest = digest_of(algorithm, name)
                     if digest is not None and name.startswith(shard) and self._is_file(digest):
                         yield digest
@@ -143,9 +143,18 @@ def hash_stream(stream: BinaryIO, hashing: Hasher, progress: Progress | None = N
     return done
 
 
-def _names(driver: Driver, path: str) -> tuple[str, ...]:
-    """The names in a folder; none where there is no folder."""
+def names_in(driver: Driver, path: str) -> tuple[str, ...]:
+    """The names in a folder; none where there is nothing, or a stray file.
+
+    Raises:
+        WrongKind: a link or a device is in its place, and may hide what belongs there.
+        NoPermission, StorageFailure
+    """
     try:
         return driver.names(path)
-    except (NotFound, WrongKind):
+    except NotFound:
+        return ()
+    except WrongKind as error:
+        if error.found != "file":
+            raise
         return ()

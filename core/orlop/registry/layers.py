@@ -16,12 +16,12 @@ from uuid import UUID, uuid4
 from orlop import times
 from orlop.digest import Digest
 from orlop.errors import Malformed, NotFound, TooLarge, WrongKind
-from orlop.registry.blobs import BlobStore
+from orlop.registry.blobs import BlobStore, names_in
 from orlop.registry.driver import Driver
 from orlop.registry.layer import Layer
 from orlop.registry.layerrules import SHA256_RULES, LayerRules
-from orlop.registry.layout import LINK, Layout, algorithms, check_name, digest_of, is_uuid
-from orlop.registry.links import read_link, write_link
+from orlop.registry.layout import Layout, check_name, is_uuid
+from orlop.registry.links import follow_link, linked_digests, write_link
 from orlop.registry.uploads import LayerUpload
 
 _SECOND = 1_000_000_000
@@ -83,16 +83,10 @@ class LayerStore:
         """
         asked = self.rules.parse(digest)
         path = self._layout.layer_link(self.repository, asked)
-        canonical = self._read_link(asked, path)
         try:
-            found = self.blobs.stat(canonical)
+            canonical, found = follow_link(self.blobs, path, self.rules.parse)
         except NotFound as error:
-            raise Malformed(
-                f"the blob {canonical} does not exist",
-                path=path,
-                engine="unknown blob",
-                do="push the layer again, or import it",
-            ) from error
+            raise self._unknown(asked, path) from error
         return Layer(
             repository=self.repository,
             digest=asked,
@@ -105,12 +99,7 @@ class LayerStore:
 
     def digests(self) -> Iterator[Digest]:
         """Every digest that the repository has a link of, in order of their text; the links are not read."""
-        above = self._layout.layer_links(self.repository)
-        for algorithm in algorithms(self._names(above)):
-            for name in self._names(f"{above}/{algorithm}"):
-                digest = digest_of(algorithm, name)
-                if digest is not None and LINK in self._names(f"{above}/{algorithm}/{name}"):
-                    yield digest
+        return linked_digests(self._driver, self._layout.layer_links(self.repository))
 
     # --- coming and going ------------------------------------------------------
 
@@ -142,7 +131,7 @@ class LayerStore:
 
     def uploads(self) -> tuple[str, ...]:
         """The names of the uploads in progress, sorted; some may have lost their start time and cannot be resumed."""
-        return tuple(filter(is_uuid, self._names(self._layout.uploads_of(self.repository))))
+        return tuple(filter(is_uuid, names_in(self._driver, self._layout.uploads_of(self.repository))))
 
     def mount(self, source: str, digest: str) -> Layer:
         """Serve what another repository of this registry serves, without a copy.
@@ -179,12 +168,6 @@ class LayerStore:
     def _layout(self) -> Layout:
         return self.blobs.layout
 
-    def _read_link(self, asked: str, path: str) -> str:
-        try:
-            return read_link(self._driver, path, self.rules.parse)
-        except NotFound as error:
-            raise self._unknown(asked, path) from error
-
     def _unknown(self, asked: str, path: str) -> NotFound:
         return NotFound(f"there is no layer {asked} in {self.repository}", path=path, engine="blob unknown to registry")
 
@@ -207,13 +190,6 @@ class LayerStore:
         if found.folder:
             raise WrongKind("folder", "file", path=found.path)
         return found.size
-
-    def _names(self, path: str) -> tuple[str, ...]:
-        """The names in a folder; none where there is no folder."""
-        try:
-            return self._driver.names(path)
-        except (NotFound, WrongKind):
-            return ()
 
 
 def _time(content: bytes, path: str) -> int:

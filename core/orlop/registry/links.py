@@ -5,11 +5,13 @@ distribution reads them without trimming (``registry/storage/linkedblobstore.go`
 answers with an error.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from orlop.digest import Digest
-from orlop.errors import Malformed, TooLarge
-from orlop.registry.driver import Driver
+from orlop.errors import Malformed, NotFound, TooLarge
+from orlop.registry.blobs import BlobStore, names_in
+from orlop.registry.driver import Driver, DriverStat
+from orlop.registry.layout import LINK, algorithms, digest_of
 
 _LIMIT = 1024  # the longest digest has 135 bytes; more is said to be wrong without being read
 
@@ -44,6 +46,23 @@ def read_link(driver: Driver, path: str, parse: Callable[[str], str] = Digest.pa
         raise Malformed(f"{why}: {error.why}", path=path, engine="invalid checksum digest format") from error
 
 
+def follow_link(blobs: BlobStore, path: str, parse: Callable[[str], str] = Digest.parse_any) -> tuple[str, DriverStat]:
+    """The digest in a link, and what is known of its blob's file.
+
+    Raises:
+        NotFound: there is no such link.
+        Malformed: it is damaged, or leads to no blob.
+        WrongKind, NoPermission, StorageFailure
+    """
+    digest = read_link(blobs.driver, path, parse)
+    try:
+        return digest, blobs.stat(digest)
+    except NotFound as error:
+        raise Malformed(
+            f"the blob {digest} does not exist", path=path, engine="unknown blob", do="push it again, or import it"
+        ) from error
+
+
 def write_link(driver: Driver, path: str, digest: str) -> None:
     """Make a link, or let it mean another digest; atomic and durable.
 
@@ -52,3 +71,18 @@ def write_link(driver: Driver, path: str, digest: str) -> None:
         NoPermission, ReadOnly, NoSpace, StorageFailure
     """
     driver.put(path, digest.encode("ascii"))
+
+
+def linked_digests(driver: Driver, folder: str) -> Iterator[Digest]:
+    """Every digest that a folder of links has a link of, in order of their text; the links are not read.
+
+    Names that make no digest, and folders without a link, are passed over.
+
+    Raises:
+        NoPermission, StorageFailure
+    """
+    for algorithm in algorithms(names_in(driver, folder)):
+        for name in names_in(driver, f"{folder}/{algorithm}"):
+            digest = digest_of(algorithm, name)
+            if digest is not None and LINK in names_in(driver, f"{folder}/{algorithm}/{name}"):
+                yield digest
