@@ -29,6 +29,7 @@ from orlop.errors import (
     NotFound,
     OrlopError,
     Refused,
+    Unsupported,
     WrongKind,
 )
 
@@ -47,6 +48,8 @@ class Component:
     root_mode: int | None = None
     """Permission bits of the root where the harness made it before opening; None: it did not."""
     close: Callable[[Any], None] = lambda _: None
+    spelled: Callable[[Any], Mapping[str, str]] = lambda _: {}
+    """Random names with their spelling in the records, such as ``<uuid:u>``; one once told stays for the case."""
 
 
 class Answered(Exception):
@@ -115,18 +118,25 @@ def _arguments(args: Mapping[str, Any]) -> dict[str, Any]:
 # --- the folder --------------------------------------------------------------
 
 
-def snapshot(sandbox: Path) -> Tree:
-    """Everything in the sandbox, by its path relative to the root in it."""
+def snapshot(sandbox: Path, spelled: Mapping[str, str] | None = None) -> Tree:
+    """Everything in the sandbox, by its path relative to the root in it, random names as the records spell them."""
     tree: Tree = {}
     pending = [sandbox]
     while pending:
         here = pending.pop()
         for entry in os.scandir(here):
-            path = os.path.relpath(entry.path, sandbox / "root")
+            path = respelled(os.path.relpath(entry.path, sandbox / "root"), spelled or {})
             tree[path] = _entry(entry.path)
             if tree[path]["type"] == "dir":
                 pending.append(Path(entry.path))
     return tree
+
+
+def respelled(text: str, names: Mapping[str, str]) -> str:
+    """A text with other spellings of some names in it."""
+    for name, spelling in names.items():
+        text = text.replace(name, spelling)
+    return text
 
 
 def _entry(path: str) -> dict[str, Any]:
@@ -222,11 +232,28 @@ OWN_KINDS: dict[str, type[BaseException] | tuple[type[BaseException], ...]] = {
     "digest_exists": AlreadyExists,
     "tag_with_digest": Refused,
     "not_canonical": Malformed,
+    "unknown_layer": NotFound,
+    "upload_unknown": NotFound,
+    "path_not_found": NotFound,
+    "dangling_link": Malformed,
+    "invalid_path": Malformed,
+    "invalid_digest": DigestMismatch,
+    "digest_invalid_format": Malformed,
+    "digest_unsupported": Malformed,
+    "unsupported_content_digest": Unsupported,
+    "not_tarsum": Malformed,
+    "tarsum_version_unsupported": Unsupported,
+    "bad_tar": Malformed,
+    "bad_startedat": Malformed,
+    "is_directory": WrongKind,
+    "bad_seek": OrlopError,
+    "writer_closed": OrlopError,
+    "layer_closed": OrlopError,
     "panic": OrlopError,
 }
 """The error that stands for each recorded kind; ``os`` is told by its errno."""
 
-NOT_OUR_WORDS = frozenset({"os", "bad_json", "panic", "callback", "not_canonical"})
+NOT_OUR_WORDS = frozenset({"os", "bad_json", "bad_startedat", "panic", "callback", "not_canonical"})
 """Kinds whose texts are the system's, a parser's or the harness's; all others are compared with `OrlopError.engine`."""
 
 
@@ -357,6 +384,7 @@ def play(component: Component, records: list[Record], sandbox: Path) -> Iterator
     umask = os.umask(0o022)
     root = sandbox / "root"
     subject: list[Any] = []
+    spelled: dict[str, str] = {}
     try:
         if component.root_mode is not None:
             root.mkdir()
@@ -366,8 +394,10 @@ def play(component: Component, records: list[Record], sandbox: Path) -> Iterator
         before = snapshot(sandbox)
         for index, record in enumerate(records):
             expected = expected if record["tree_after"] == "same" else record["tree_after"]
-            answer = _perform(component, subject, record, root)
-            after = snapshot(sandbox)
+            answer = _perform(component, subject, record, root, spelled)
+            spelled |= component.spelled(subject[0])
+            _respell(answer, spelled)
+            after = snapshot(sandbox, spelled)
             yield Step(
                 record=record,
                 answer=answer,
@@ -384,8 +414,18 @@ def play(component: Component, records: list[Record], sandbox: Path) -> Iterator
             component.close(opened)
 
 
-def _perform(component: Component, subject: list[Any], record: Record, root: Path) -> Answer:
+def _respell(answer: Answer, spelled: Mapping[str, str]) -> None:
+    """Spell random names in the library's own words as the records do."""
+    if isinstance(answer.error, OrlopError):
+        answer.error.engine = respelled(answer.error.engine, spelled)
+
+
+def _perform(
+    component: Component, subject: list[Any], record: Record, root: Path, spelled: Mapping[str, str]
+) -> Answer:
+    names = {spelling: name for name, spelling in spelled.items()}
     name, args = record["op"], _arguments(record["args"])
+    args = {key: respelled(value, names) if isinstance(value, str) else value for key, value in args.items()}
     try:
         if name in HARNESS:
             return Answer(value=HARNESS[name](root, **args))

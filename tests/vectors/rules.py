@@ -41,7 +41,7 @@ def _hostile(step: Step) -> bool:
 
 def _only_modes(step: Step) -> bool:
     """Files differ in their modes only, and ours are those of the later release."""
-    exact = "0644" if step.record["component"].startswith("meta") else "0600"
+    exact = "0644" if step.record["component"].startswith(("meta", "registry")) else "0600"
 
     def alike(path: str) -> bool:
         ours, theirs = step.after.get(path), step.expected.get(path)
@@ -50,6 +50,11 @@ def _only_modes(step: Step) -> bool:
         return {**ours, "mode": ""} == {**theirs, "mode": ""}
 
     return step.same and all(alike(path) for path in step.differing - step.tainted)
+
+
+def _exact_modes(step: Step) -> bool:
+    """A registry under another umask."""
+    return step.record["component"] == "registry" and bool(step.differing) and _only_modes(step)
 
 
 def _temporary(path: str) -> bool:
@@ -218,6 +223,11 @@ RULES = (
         name="fixed temporary names",
         sentence="temporary names are random and modes exact, so names ending in .tmp are keys like all others",
         covers=_fixed_names,
+    ),
+    Rule(
+        name="exact modes",
+        sentence="a file has the mode of its kind whatever the umask, as in the last form of the writers; folders obey it",
+        covers=_exact_modes,
     ),
     Rule(
         name="lengths of names",

@@ -4,6 +4,7 @@ from tests.vectors import metadata, names
 from tests.vectors.adapter import Component
 from tests.vectors.images import IMAGE_BACKEND, IMAGE_STORE
 from tests.vectors.images_v1 import IMAGE_V1
+from tests.vectors.registry_layers import REGISTRY
 
 TABLE: dict[str, Component] = {
     "imagefs": IMAGE_BACKEND,
@@ -11,6 +12,7 @@ TABLE: dict[str, Component] = {
     "imagev1": IMAGE_V1,
     "metadata_services": metadata.METADATA_SERVICES,
     "metastore": metadata.METASTORE,
+    "registry": REGISTRY,
     "refstore": names.REFERENCE_STORE,
     "tagstore": names.TAG_STORE,
 }
