@@ -108,3 +108,22 @@ def test_a_file_that_the_original_left_need_not_be_left() -> None:
 def test_what_differs_anew_does_not_follow_from_an_earlier_deviation() -> None:
     assert rules.rule_for(_step(Answer(), expected={"a": FILE}, after={"a": OTHER}, deviated=True)) is None
     assert rules.rule_for(_step(Answer(value=b"wrong"), deviated=True)) is None
+
+
+def test_a_mode_of_the_registry_may_be_exact_and_nothing_else_differ() -> None:
+    written = {"component": "registry", "variant": "distribution-83d62628fc"}
+    masked = {**FILE, "mode": "0600", "size": "*", "sha256": "*"}
+    rule = rules.rule_for(_step(Answer(), expected={"a": masked}, after={"a": FILE}, **written))
+    assert rule is not None
+    assert rule.name == "exact modes"
+    open_to_all = {**FILE, "mode": "0666"}
+    assert rules.rule_for(_step(Answer(), expected={"a": masked}, after={"a": open_to_all}, **written)) is None
+    masked["sha256"] = OTHER["sha256"]
+    assert rules.rule_for(_step(Answer(), expected={"a": masked}, after={"a": FILE}, **written)) is None
+    assert rules.rule_for(_step(Answer(), expected={}, after={"a": FILE}, **written)) is None
+
+
+def test_random_names_are_compared_as_the_case_calls_them(tmp_path: Path) -> None:
+    (tmp_path / "root" / "1f-2e").mkdir(parents=True)
+    assert set(adapter.snapshot(tmp_path, {"1f-2e": "<uuid:u>"})) == {".", "<uuid:u>"}
+    assert set(adapter.snapshot(tmp_path)) == {".", "1f-2e"}
