@@ -226,7 +226,7 @@ RULES = (
     ),
     Rule(
         name="exact modes",
-        sentence="a file has the mode of its kind whatever the umask, as the last of the writers do it; folders obey it",
+        sentence="a file has the mode of its kind whatever the umask, as the last writers have it; folders obey it",
         covers=_exact_modes,
     ),
     Rule(

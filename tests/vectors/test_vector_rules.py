@@ -111,7 +111,7 @@ def test_what_differs_anew_does_not_follow_from_an_earlier_deviation() -> None:
 
 
 def test_a_mode_of_the_registry_may_be_exact_and_nothing_else_differ() -> None:
-    written = {"component": "registry", "variant": "distribution-83d62628fc"}
+    written: dict[str, Any] = {"component": "registry", "variant": "distribution-83d62628fc"}
     masked = {**FILE, "mode": "0600", "size": "*", "sha256": "*"}
     rule = rules.rule_for(_step(Answer(), expected={"a": masked}, after={"a": FILE}, **written))
     assert rule is not None
