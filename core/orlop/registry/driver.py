@@ -29,7 +29,7 @@ class DriverStat:
     """Nanoseconds UTC; 0 where the driver cannot tell."""
     folder: bool
     version: str
-    """Opaque: differs when the content may have changed. Empty for a folder."""
+    """Opaque: differs when the content may have changed, as finely as the clock there ticks. Empty for a folder."""
 
 
 class Driver(Protocol):
