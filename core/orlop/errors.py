@@ -23,6 +23,7 @@
     ├── Changed             the store is no longer what was seen
     ├── Unfinished          an earlier change was cut off
     ├── WouldHarm           re-checking found damage; the change was rolled back
+    ├── FetchFailed         a server did not give what was asked for
     └── Cancelled           the person stopped the work
 
 The texts may hold hostile bytes of the store: whoever shows them passes them
@@ -226,6 +227,10 @@ class Unfinished(OrlopError):
 
 class WouldHarm(OrlopError):
     """Re-checking after the change found new damage, and the change was rolled back."""
+
+
+class FetchFailed(OrlopError):
+    """A server cannot be reached, refuses, redirects without end, or breaks off; nothing of it was kept."""
 
 
 class Cancelled(OrlopError):

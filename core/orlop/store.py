@@ -11,7 +11,7 @@ from typing import Protocol
 
 from orlop.finding import Finding, Rule
 from orlop.fs import Root
-from orlop.intent import Import, Intent
+from orlop.intent import Import, Intent, PutRemote
 from orlop.plan import Plan, Refusal
 from orlop.progress import Progress
 from orlop.records import Absent, Delta, Detail, EngineState, Facet, Key, Records, Snapshot, StoreId, Why
@@ -31,6 +31,16 @@ class Exclusive:
 
     by: str
     """One clause: ``exclusive lock on volumes/metadata.db``, ``stated by --offline``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """What was learned from a URL, and what is to be done with it."""
+
+    intent: Import | PutRemote
+    """Take in what was fetched; or, where it has not changed, renew the record."""
+    remarks: tuple[str, ...] = ()
+    """Clauses for people: whether the signature was checked, where it led."""
 
 
 class Store(Protocol):
@@ -129,6 +139,21 @@ class Store(Protocol):
             Malformed, TooLarge, DigestMismatch: the archive is not what it must be; nothing waits.
             Locked: another program is reading the same archive in.
             ReadOnly, NoSpace, Cancelled
+        """
+        ...
+
+    def fetch(self, url: str, *, at: int, progress: Progress) -> Fetched:
+        """Ask a URL for its image again, and stage it if it changed; the only method that uses the network.
+
+        Args:
+            url: of a remote record, or a new one.
+            at: the time of the fetch, nanoseconds UTC.
+            progress: told of the bytes.
+
+        Raises:
+            Unsupported: this kind keeps no remote records that could be asked.
+            FetchFailed: the server cannot be reached, refuses, redirects without end or breaks off.
+            As `stage`.
         """
         ...
 

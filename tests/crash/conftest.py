@@ -50,7 +50,7 @@ from orlop.records import (
     Trust,
     Why,
 )
-from orlop.store import Exclusive, Statement, Store
+from orlop.store import Exclusive, Fetched, Statement, Store
 
 # --- faults ------------------------------------------------------------------
 
@@ -631,6 +631,9 @@ class SmallStore:
 
     def stage(self, archive: str, *, name: str, latest: bool, at: int, progress: Progress) -> Import:
         raise Unsupported("a small store takes no archives")
+
+    def fetch(self, url: str, *, at: int, progress: Progress) -> Fetched:
+        raise Unsupported("a small store has no remotes")
 
     def _removal(self, intent: Remove, doomed: set[str]) -> Plan | Refusal:
         if "keep" in doomed:

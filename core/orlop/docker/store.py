@@ -22,7 +22,7 @@ from orlop.intent import Import, Intent
 from orlop.plan import Plan, Refusal
 from orlop.progress import Progress, Silent
 from orlop.records import Delta, Detail, EngineState, Facet, Key, Records, Snapshot, StoreId, Why
-from orlop.store import Exclusive, Statement
+from orlop.store import Exclusive, Fetched, Statement
 
 KIND = "docker"
 
@@ -123,6 +123,14 @@ class DockerStore:
             do="start the engine, and `docker load` the archive",
         )
 
+    def fetch(self, url: str, *, at: int, progress: Progress) -> Fetched:
+        raise Unsupported(
+            "a Docker data root keeps no record that could be fetched anew",
+            path=url,
+            why="its digest references name registries, which the engine itself talks to",
+            do="start the engine, and `docker pull`",
+        )
+
     def refresh(self, hints: Iterable[str] | None = None) -> Delta:
         before = self._snapshot
         touched = Touched(hints)
@@ -190,16 +198,3 @@ def delta(before: Snapshot, after: Snapshot) -> Delta:
         removed=frozenset(old.keys() - new.keys()),
         changed=frozenset(key for key in new.keys() & old.keys() if new[key] != old[key]),
     )
-
-
-def data_root_of(path: str) -> tuple[str, str | None]:
-    """The data root that a path means, and the driver where the path names one.
-
-    A person may name the data root, ``image`` or ``image/<driver>`` in it.
-    """
-    parts = path.rstrip("/").split("/")
-    if len(parts) >= 2 and parts[-1] == layout.IMAGE:
-        return "/".join(parts[:-1]) or "/", None
-    if len(parts) >= 3 and parts[-2] == layout.IMAGE:
-        return "/".join(parts[:-2]) or "/", parts[-1]
-    return path, None
