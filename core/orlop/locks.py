@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
-from orlop.errors import Escapes, Locked, NeedsStatement, WrongKind
+from orlop.errors import Locked, NeedsStatement, WrongKind
 from orlop.fs import Root, kind_of, split, translate
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -32,7 +32,7 @@ _ours: set[tuple[int, int]] = set()
 
 
 def hold(root: Root, path: str) -> AbstractContextManager[None]:
-    """Hold an exclusive lock on a file or folder for the length of a ``with`` block.
+    """Hold an exclusive lock on a file or folder for the length of a ``with`` block; the empty path is the root.
 
     It is taken when the block is entered, and never waits longer than a probe of
     another process may last (about 50 ms).
@@ -59,13 +59,19 @@ def _holding(root: Root, path: str) -> Iterator[None]:
         os.close(fd)  # which releases the lock
 
 
-def held(root: Root, path: str) -> tuple[bool, str]:
+def held(root: Root, path: str, *, shared: bool = False) -> tuple[bool, str]:
     """Whether another process holds an exclusive lock on a file or folder, and who.
 
     The probe is a shared lock, given back at once: it sees holders in other pid
     namespaces, which the kernel's list does not, and disturbs neither the holder
     nor another probe. A lock that this process itself took with `hold` is nobody
     else's, and counts as free.
+
+    Args:
+        root: the store.
+        path: what an engine locks; the empty path is the root.
+        shared: whether a shared lock of another process counts too. The probe then is an
+            exclusive one, tried again where it may have met another probe.
 
     Returns:
         Whether it is held, and the holder as ``command (process id)``, or words
@@ -76,11 +82,22 @@ def held(root: Root, path: str) -> tuple[bool, str]:
     """
     fd = _open(root, path)
     try:
-        if _is_ours(fd) or _try(fd, fcntl.LOCK_SH, path):
+        if _is_ours(fd) or _is_free(fd, path, shared):
             return False, ""
         return True, holder(fd)
     finally:
         os.close(fd)
+
+
+def _is_free(fd: int, path: str, shared: bool) -> bool:
+    if not shared:
+        return _try(fd, fcntl.LOCK_SH, path)
+    for attempt in range(_TRIES):
+        if attempt:
+            time.sleep(_PAUSE)
+        if _try(fd, fcntl.LOCK_EX, path):
+            return True
+    return False
 
 
 def holder(fd: int) -> str:
@@ -142,7 +159,8 @@ def _try(fd: int, operation: int, path: str) -> bool:
 def _open(root: Root, path: str) -> int:
     parts = split(path)
     if not parts:
-        raise Escapes(path, "the root itself is no name in a folder")
+        with root.folder("") as top:  # opened anew: a lock belongs to what was opened
+            return os.dup(top.fd)
     with root.folder("/".join(parts[:-1])) as folder:
         found = folder.stat(parts[-1])
         if found.kind not in ("file", "folder"):  # looked at first: opening a device may already do something

@@ -18,7 +18,7 @@ from orlop.fs import Root
 HOLDER = """
 import fcntl, os, sys
 file = os.open(sys.argv[1], os.O_RDONLY)
-fcntl.flock(file, fcntl.LOCK_EX)
+fcntl.flock(file, getattr(fcntl, sys.argv[2]))
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -33,10 +33,10 @@ def root(tmp_path: Path) -> Iterator[Root]:
 
 
 @contextmanager
-def held_by_another(path: str) -> Iterator[int]:
+def held_by_another(path: str, how: str = "LOCK_EX") -> Iterator[int]:
     """Another process that holds the lock; its id."""
     with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", HOLDER, path, how], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         assert process.stdin is not None
@@ -141,6 +141,29 @@ def test_a_link_or_a_pipe_is_never_locked(root: Root) -> None:
             pass
     with pytest.raises(Escapes):
         locks.held(root, "../lock")
+
+
+def test_the_root_itself_can_be_held(root: Root) -> None:
+    with held_by_another(root.path) as pid:
+        held, holder = locks.held(root, "")
+        assert held
+        assert f"(process {pid})" in holder
+        with pytest.raises(Locked), locks.hold(root, ""):
+            pass
+    with locks.hold(root, ""):
+        assert locks.held(root, "", shared=True) == (False, "")
+    assert locks.held(root, "") == (False, "")
+
+
+def test_a_shared_lock_counts_where_it_is_asked_for(root: Root) -> None:
+    with held_by_another(root.path, "LOCK_SH") as pid:
+        assert not locks.held(root, "")[0]
+        held, holder = locks.held(root, "", shared=True)
+        assert held
+        assert f"(process {pid})" in holder
+        with pytest.raises(Locked), locks.hold(root, ""):
+            pass
+    assert locks.held(root, "", shared=True) == (False, "")
 
 
 def test_the_lock_dies_with_its_process(root: Root) -> None:
