@@ -57,13 +57,28 @@ class EarlyDriver:
             self._driver.delete(path)
 
 
-@contextmanager
-def _told(path: str) -> Iterator[None]:
-    if _PATH.fullmatch(path) is None:
+def is_path(text: str) -> bool:
+    """Whether a text is a path, or a part of one, that those drivers took."""
+    return _PATH.fullmatch(text) is not None
+
+
+def check_path(path: str) -> str:
+    """A path that those drivers took, unchanged.
+
+    Raises:
+        Malformed: it is none.
+    """
+    if not is_path(path):
         raise Malformed(
             f"a path has lower-case letters and digits, joined by single . - and _: {path!r}",
             engine=f"Invalid path: /{path}",
         )
+    return path
+
+
+@contextmanager
+def _told(path: str) -> Iterator[None]:
+    check_path(path)
     try:
         yield
     except NotFound as error:

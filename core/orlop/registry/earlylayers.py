@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 from orlop import times
 from orlop.errors import (
     DigestMismatch,
+    Escapes,
     Malformed,
     NotFound,
     OrlopError,
@@ -80,15 +81,13 @@ class EarlyLayerStore:
         """Whether the repository serves a layer; its bytes are not hashed.
 
         Raises:
-            Malformed, Unsupported: no digest that a layer can have, or a damaged link.
+            Malformed, Unsupported: no digest that a layer can have, or a link that is damaged or leads to no blob.
             WrongKind: a folder is in the place of the blob.
         """
-        link = self.layout.layer_link(self.repository, digest)
         try:
-            canonical = self._read_link(link)
+            self.fetch(digest)
         except NotFound:
             return False
-        self._blob(canonical, link)
         return True
 
     def fetch(self, digest: str) -> Layer:
@@ -176,6 +175,11 @@ class EarlyLayerStore:
         except NotFound as error:
             words = f'link "/{link}" invalid: blob {digest} does not exist'
             raise Malformed(f"the blob {digest} does not exist", path=link, engine=words) from error
+        except Escapes as error:
+            raise Malformed("the link leads out of the blobs", path=link) from error
+        except Malformed as error:
+            error.path = error.path or link
+            raise
 
 
 class EarlyUpload:
