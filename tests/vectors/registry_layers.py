@@ -11,6 +11,7 @@ from orlop.errors import NotFound, OrlopError
 from orlop.registry import tarsum
 from orlop.registry.early import EarlyDigest
 from orlop.registry.earlylayers import EarlyLayerStore, EarlyUpload, LayerReader
+from orlop.registry.earlystorage import EarlyStorage
 from orlop.registry.filedriver import FileDriver
 from orlop.registry.layer import Layer
 from tests.vectors.adapter import Answered, Component
@@ -24,13 +25,13 @@ class Opened:
     """A registry with the handles of a case."""
 
     root: str
-    driver: FileDriver
+    storage: EarlyStorage
     uploads: dict[str, EarlyUpload] = field(default_factory=dict)
     layers: dict[str, LayerReader] = field(default_factory=dict)
     spelled: dict[str, str] = field(default_factory=dict)
 
     def of(self, name: str) -> EarlyLayerStore:
-        return EarlyLayerStore(self.driver, name)
+        return self.storage.repository(name).layers
 
     def upload(self, args: dict[str, Any]) -> EarlyUpload:
         if args["upload"] not in self.uploads:
@@ -112,7 +113,7 @@ def _parse_digest(_: Opened, args: dict[str, Any]) -> object:
 
 
 REGISTRY = Component(
-    open=lambda root, _: Opened(root=root, driver=FileDriver(root)),
+    open=lambda root, _: Opened(root=root, storage=EarlyStorage(FileDriver(root))),
     root_mode=0o755,
     spelled=lambda opened: opened.spelled,
     operations={
