@@ -19,9 +19,8 @@ from orlop.errors import Malformed, NotFound, TooLarge, WrongKind
 from orlop.registry.blobs import BlobStore, names_in
 from orlop.registry.driver import Driver
 from orlop.registry.layer import Layer
-from orlop.registry.layerrules import SHA256_RULES, LayerRules
 from orlop.registry.layout import Layout, check_name, is_uuid
-from orlop.registry.links import follow_link, linked_digests, write_link
+from orlop.registry.links import follow_link, linked_digests, write_layer_links
 from orlop.registry.uploads import LayerUpload
 
 _SECOND = 1_000_000_000
@@ -37,7 +36,6 @@ class LayerStore:
     Args:
         blobs: the registry's blobs; they give the driver and the layout too.
         repository: its name.
-        rules: how layers are named and proven.
         new_uuid: names uploads.
         now: nanoseconds UTC.
 
@@ -50,13 +48,11 @@ class LayerStore:
         blobs: BlobStore,
         repository: str,
         *,
-        rules: LayerRules = SHA256_RULES,
         new_uuid: Callable[[], UUID] = uuid4,
         now: Callable[[], int] = times.now,
     ) -> None:
         self.blobs = blobs
         self.repository = check_name(repository)
-        self.rules = rules
         self._new_uuid = new_uuid
         self._now = now
 
@@ -81,10 +77,10 @@ class LayerStore:
             NotFound: the repository has no link of this digest, whatever others have.
             Malformed: the link is damaged, or leads to no blob.
         """
-        asked = self.rules.parse(digest)
+        asked = Digest.parse_any(digest)
         path = self._layout.layer_link(self.repository, asked)
         try:
-            canonical, found = follow_link(self.blobs, path, self.rules.parse)
+            canonical, found = follow_link(self.blobs, path)
         except NotFound as error:
             raise self._unknown(asked, path) from error
         return Layer(
@@ -140,9 +136,8 @@ class LayerStore:
             NotFound: the other repository has no link of this digest.
             Malformed: its link is damaged or leads to no blob, or `source` is no name.
         """
-        other = LayerStore(self.blobs, source, rules=self.rules).fetch(digest)
-        for name in self.rules.links(other.canonical, other.digest):
-            write_link(self._driver, self._layout.layer_link(self.repository, name), other.canonical)
+        other = LayerStore(self.blobs, source).fetch(digest)
+        write_layer_links(self.blobs, self.repository, other.canonical, other.digest)
         return self.fetch(digest)
 
     def unlink(self, digest: str) -> None:
@@ -151,7 +146,7 @@ class LayerStore:
         Raises:
             NotFound: there is no such link.
         """
-        asked = self.rules.parse(digest)
+        asked = Digest.parse_any(digest)
         path = self._layout.layer_link(self.repository, asked)
         try:
             self._driver.delete(path)
@@ -178,7 +173,6 @@ class LayerStore:
             uuid=uuid,
             started_at=started_at,
             size=size,
-            rules=self.rules,
             fetch=self.fetch,
         )
 

@@ -6,6 +6,7 @@ answers with an error.
 """
 
 from collections.abc import Callable, Iterator
+from typing import TypeVar, overload
 
 from orlop.digest import Digest
 from orlop.errors import Malformed, NotFound, TooLarge
@@ -13,16 +14,26 @@ from orlop.registry.blobs import BlobStore, names_in
 from orlop.registry.driver import Driver, DriverStat
 from orlop.registry.layout import LINK, algorithms, digest_of
 
+_T = TypeVar("_T")
+
 _LIMIT = 1024  # the longest digest has 135 bytes; more is said to be wrong without being read
 
 
-def read_link(driver: Driver, path: str, parse: Callable[[str], str] = Digest.parse_any) -> str:
+@overload
+def read_link(driver: Driver, path: str) -> Digest: ...
+
+
+@overload
+def read_link(driver: Driver, path: str, parse: Callable[[str], _T]) -> _T: ...
+
+
+def read_link(driver: Driver, path: str, parse: Callable[[str], object] = Digest.parse_any) -> object:
     """The digest in a link.
 
     Args:
         driver: where it lies.
         path: the file.
-        parse: checks the text; raises `Malformed`.
+        parse: what digests are there, where they are others than a registry's from 2.0 on; raises `Malformed`.
 
     Raises:
         NotFound: there is no such file.
@@ -46,7 +57,7 @@ def read_link(driver: Driver, path: str, parse: Callable[[str], str] = Digest.pa
         raise Malformed(f"{why}: {error.why}", path=path, engine="invalid checksum digest format") from error
 
 
-def follow_link(blobs: BlobStore, path: str, parse: Callable[[str], str] = Digest.parse_any) -> tuple[str, DriverStat]:
+def follow_link(blobs: BlobStore, path: str) -> tuple[Digest, DriverStat]:
     """The digest in a link, and what is known of its blob's file.
 
     Raises:
@@ -54,7 +65,7 @@ def follow_link(blobs: BlobStore, path: str, parse: Callable[[str], str] = Diges
         Malformed: it is damaged, or leads to no blob.
         WrongKind, NoPermission, StorageFailure
     """
-    digest = read_link(blobs.driver, path, parse)
+    digest = read_link(blobs.driver, path)
     try:
         return digest, blobs.stat(digest)
     except NotFound as error:
@@ -71,6 +82,18 @@ def write_link(driver: Driver, path: str, digest: str) -> None:
         NoPermission, ReadOnly, NoSpace, StorageFailure
     """
     driver.put(path, digest.encode("ascii"))
+
+
+def write_layer_links(blobs: BlobStore, repository: str, canonical: str, asked: str) -> None:
+    """Let a repository serve a blob under its own digest, and then under the one that was asked for.
+
+    Each link is atomic; a blob must be there before it is linked.
+
+    Raises:
+        WrongKind, NoPermission, ReadOnly, NoSpace, StorageFailure
+    """
+    for name in dict.fromkeys((canonical, asked)):
+        write_link(blobs.driver, blobs.layout.layer_link(repository, name), canonical)
 
 
 def linked_digests(driver: Driver, folder: str) -> Iterator[Digest]:

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from orlop.errors import OrlopError
 from orlop.registry.blobs import BlobStore
 from orlop.registry.driver import Driver
-from orlop.registry.layerrules import SHA256_RULES, LayerRules
 from orlop.registry.layers import LayerStore
 from orlop.registry.layout import MODERN, Layout
 from orlop.registry.repositories import repositories
@@ -42,13 +41,11 @@ class RegistryStorage:
     Args:
         driver: where the registry lies; its root is the registry's ``rootdirectory``.
         layout: its tree.
-        rules: how its layers are named and proven.
     """
 
-    def __init__(self, driver: Driver, *, layout: Layout = MODERN, rules: LayerRules = SHA256_RULES) -> None:
+    def __init__(self, driver: Driver, *, layout: Layout = MODERN) -> None:
         self.driver = driver
         self.layout = layout
-        self.rules = rules
         self.blobs = BlobStore(driver, layout=layout)
 
     def repository(self, name: str) -> Repository:
@@ -59,7 +56,7 @@ class RegistryStorage:
         """
         return Repository(
             name=name,
-            layers=LayerStore(self.blobs, name, rules=self.rules),
+            layers=LayerStore(self.blobs, name),
             manifests=RevisionStore(self.blobs, name),
             tags=TagStore(self.blobs, name),
         )

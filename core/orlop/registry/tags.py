@@ -54,7 +54,7 @@ class TagStore:
         """
         path = self._layout.tag_current(self.repository, tag)
         try:
-            return Digest.parse_any(read_link(self._driver, path))
+            return read_link(self._driver, path)
         except NotFound as error:
             raise self._unknown(tag, path) from error
 

@@ -8,14 +8,17 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from orlop.errors import Malformed, NotFound, Refused, StorageFailure, WrongKind
+from orlop.digest import CANONICAL, Digest, hasher
+from orlop.errors import DigestMismatch, Malformed, NotFound, Refused, StorageFailure, WrongKind
 from orlop.progress import Progress, Silent
-from orlop.registry.blobs import CHUNK, BlobStore
-from orlop.registry.driver import Driver
+from orlop.registry.blobs import CHUNK, BlobStore, hash_stream
+from orlop.registry.driver import Driver, DriverStat
 from orlop.registry.layer import Layer
-from orlop.registry.layerrules import LayerRules, UploadData
 from orlop.registry.layout import Layout
-from orlop.registry.links import read_link, write_link
+from orlop.registry.links import read_link, write_layer_links
+from orlop.registry.runninghash import RunningHash
+
+_EMPTY = Digest.of(b"")
 
 
 class LayerUpload:
@@ -41,7 +44,6 @@ class LayerUpload:
         uuid: str,
         started_at: int,
         size: int,
-        rules: LayerRules,
         fetch: Callable[[str], Layer],
     ) -> None:
         self.repository = repository
@@ -49,13 +51,11 @@ class LayerUpload:
         self.started_at = started_at
         """Nanoseconds UTC, as the upload's file says it."""
         self._blobs = blobs
-        self._rules = rules
         self._fetch = fetch
         self._size = size
-        self._offset = size if rules.appends else 0
+        self._offset = size
         self._closed = False
-        self._hashing = rules.hashing()
-        self._hashed = 0
+        self._hash = RunningHash()
         self._seen = ""
         self._states_gone = False
 
@@ -132,14 +132,13 @@ class LayerUpload:
         """
         self._refuse_closed()
         told = progress or Silent()
-        asked = self._rules.parse(digest)
+        asked = Digest.parse_any(digest)
         data = self._data()
-        canonical = self._kept_before(asked, told) if data.missing else None
+        canonical = self._kept_before(asked, told) if data is None else None
         if canonical is None:
-            canonical = self._rules.prove(asked, data, told)
+            canonical = self._prove(asked, data, told)
             self._keep(canonical, asked, data, told)
-        for name in self._rules.links(canonical, asked):
-            write_link(self._driver, self._layout.layer_link(self.repository, name), canonical)
+        write_layer_links(self._blobs, self.repository, canonical, asked)
         self._remove()
         self._closed = True
         return self._fetch(asked)
@@ -175,10 +174,10 @@ class LayerUpload:
         def passing() -> Iterator[bytes]:
             nonlocal written
             for chunk in chunks:
-                self._unhash(offset + written)
+                self._hash.forget(offset + written)
                 yield chunk
                 # The driver asks for the next one: this one was written.
-                self._hash(offset + written, chunk)
+                self._hash.take(offset + written, chunk)
                 written += len(chunk)
 
         try:
@@ -189,20 +188,10 @@ class LayerUpload:
             self._size, self._seen = self._look()
         return written
 
-    def _hash(self, offset: int, chunk: bytes) -> None:
-        if self._hashing is not None and offset == self._hashed:
-            self._hashing.update(chunk)
-            self._hashed += len(chunk)
-
-    def _unhash(self, offset: int) -> None:
-        """Begin again where bytes that were hashed are about to be written over."""
-        if offset < self._hashed:
-            self._hashing, self._hashed = self._rules.hashing(), 0
-
     def _look_again(self) -> None:
         """Forget the hash where somebody else wrote to the file."""
-        if self._hashed and self._look()[1] != self._seen:
-            self._unhash(0)
+        if self._hash.length and self._look()[1] != self._seen:
+            self._hash.forget()
 
     def _look(self) -> tuple[int, str]:
         """Size and version of the data; nothing where there is none."""
@@ -220,61 +209,74 @@ class LayerUpload:
 
     # --- inside: ending ------------------------------------------------------
 
-    def _data(self) -> UploadData:
+    def _data(self) -> DriverStat | None:
+        """The bytes as they are at the end; None where nothing was ever written, or all has moved away."""
         try:
             found = self._driver.stat(self._path)
         except NotFound:
-            return UploadData(driver=self._driver, path=self._path, size=0, missing=True)
+            return None
         if found.folder:
             raise WrongKind("folder", "file", path=self._path)
         if found.version != self._seen:
-            self._unhash(0)
-            self._seen = found.version
-        return UploadData(
-            driver=self._driver,
-            path=self._path,
-            size=found.size,
-            missing=False,
-            hashing=None if self._hashing is None else self._hashing.copy(),
-            hashed=self._hashed,
-        )
+            self._hash.forget()
+        return found
 
-    def _keep(self, canonical: str, asked: str, data: UploadData, told: Progress) -> None:
+    def _prove(self, asked: Digest, data: DriverStat | None, told: Progress) -> Digest:
+        """The canonical digest of bytes that have the one that was asked for."""
+        if data is None:
+            canonical, proof = _EMPTY, Digest.of(b"", asked.algorithm)
+        else:
+            canonical = proof = self._hash.digest(self._driver, data.path, data.size, told)
+            if asked.algorithm != CANONICAL:
+                proof = self._digest_by(asked.algorithm, data, told)
+        if proof != asked:
+            raise DigestMismatch(asked, proof, path=self._path, engine="provided digest did not match uploaded content")
+        return canonical
+
+    def _digest_by(self, algorithm: str, data: DriverStat, told: Progress) -> Digest:
+        hashing = hasher(algorithm)
+        with self._driver.reader(data.path) as stream:
+            hash_stream(stream, hashing, told, total=data.size)
+        return Digest.of_hasher(hashing)
+
+    def _keep(self, canonical: Digest, asked: Digest, data: DriverStat | None, told: Progress) -> None:
         """Let proven bytes be a blob; where a sound one is there they go with the upload."""
-        if self._rules.sound(self._blobs, canonical, told):
+        if self._sound(canonical, told):
             return
-        if data.missing:
+        if data is None:
             self._driver.put(self._blobs.path(canonical), b"")
             return
-        if self._rules.marks:
-            proven = "\n".join((canonical, asked)).encode("ascii")
-            self._driver.put(self._layout.upload_proven(self.repository, self.uuid), proven)
+        proven = "\n".join((canonical, asked)).encode("ascii")
+        self._driver.put(self._layout.upload_proven(self.repository, self.uuid), proven)
         self._forget_states()
         self._driver.move(data.path, self._blobs.path(canonical))
 
-    def _kept_before(self, asked: str, told: Progress) -> str | None:
+    def _sound(self, digest: Digest, told: Progress) -> bool:
+        """Whether a blob is there and hashes to its name."""
+        try:
+            self._blobs.verify(digest, told)
+        except (NotFound, DigestMismatch):
+            return False
+        return True
+
+    def _kept_before(self, asked: Digest, told: Progress) -> Digest | None:
         """The digest of the blob, where an earlier finish was cut off after it had been kept."""
-        if not self._rules.marks:
-            return None
         canonical = self._proven(asked) or self._linked(asked)
-        if canonical is None or not self._rules.sound(self._blobs, canonical, told):
-            return None
-        return canonical
+        return canonical if canonical is not None and self._sound(canonical, told) else None
 
-    def _proven(self, asked: str) -> str | None:
+    def _proven(self, asked: Digest) -> Digest | None:
         """What an earlier finish proved the data to be that it then moved away."""
-        path = self._layout.upload_proven(self.repository, self.uuid)
         try:
-            lines = self._driver.get(path).decode("ascii").split("\n")
-        except (NotFound, UnicodeDecodeError):
+            content = self._driver.get(self._layout.upload_proven(self.repository, self.uuid))
+            digests = [Digest.parse_any(line) for line in content.decode("ascii").split("\n")]
+        except (NotFound, UnicodeDecodeError, Malformed):
             return None
-        return self._rules.parse(lines[0]) if asked in lines else None
+        return digests[0] if asked in digests else None
 
-    def _linked(self, asked: str) -> str | None:
-        """What the repository serves already under this digest: no more than it had is given to it."""
-        path = self._layout.layer_link(self.repository, asked)
+    def _linked(self, asked: Digest) -> Digest | None:
+        """What the repository serves already under this digest: it is given no more than it had."""
         try:
-            return read_link(self._driver, path, self._rules.parse)
+            return read_link(self._driver, self._layout.layer_link(self.repository, asked))
         except (NotFound, Malformed):
             return None
 
