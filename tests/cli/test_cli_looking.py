@@ -243,13 +243,13 @@ def test_a_wrong_path_is_one_clear_error(orlop: Orlop, tmp_path: Path, place: st
     assert f"where: {tmp_path / place}" in ran.err
 
 
-def test_a_registry_is_recognised_and_not_opened(orlop: Orlop, tmp_path: Path) -> None:
-    (tmp_path / "docker" / "registry" / "v2").mkdir(parents=True)
+def test_a_kind_that_cannot_be_opened_yet_is_recognised(orlop: Orlop, tmp_path: Path) -> None:
+    (tmp_path / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
 
     ran = orlop("ls", tmp_path)
 
     assert ran.code == 64
-    assert "registry" in ran.err
+    assert "OCI image layout" in ran.err
 
 
 class TestSeveralDrivers:

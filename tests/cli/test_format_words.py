@@ -5,6 +5,7 @@ from orlop.intent import Remove, Tag, Unmap, Untag
 from orlop.plan import Plan, Reason
 from orlop.records import Condition, Flag, Key, Row, Trust
 from orlop_tui import format
+from orlop_tui.equivalent import command
 
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
@@ -261,12 +262,12 @@ def test_wide_and_combining_characters_keep_the_columns_straight() -> None:
 
 
 def test_the_command_of_a_change_survives_a_shell() -> None:
-    assert format.command("/a b", Tag(image=ID, name="x:1")) == f"orlop tag '/a b' {ID} x:1"
-    assert format.command("/s", Remove(keys=(Key("", ID, "x:1"), Key("", ID, None)))) == f"orlop rm /s x:1 {ID}"
-    assert format.command("/s", Untag(names=("a\x1b'b",)), driver="vfs") == r"orlop untag /s $'a\x1b\x27b' --driver vfs"
+    assert command("/a b", Tag(image=ID, name="x:1")) == f"orlop tag '/a b' {ID} x:1"
+    assert command("/s", Remove(keys=(Key("", ID, "x:1"), Key("", ID, None)))) == f"orlop rm /s x:1 {ID}"
+    assert command("/s", Untag(names=("a\x1b'b",)), driver="vfs") == r"orlop untag /s $'a\x1b\x27b' --driver vfs"
 
 
 def test_mappings_of_several_repositories_are_one_command_each() -> None:
     intent = Unmap(mappings=((ID, "d1", "r1"), (ID, "d2", "r1"), (ID, "d1", "r2")))
 
-    assert format.command("/s", intent) == "orlop unmap /s d1 d2 --source r1\norlop unmap /s d1 --source r2"
+    assert command("/s", intent) == "orlop unmap /s d1 d2 --source r1\norlop unmap /s d1 --source r2"

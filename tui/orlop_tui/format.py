@@ -12,12 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orlop import times
-from orlop.digest import is_digest, is_hex
 from orlop.errors import OrlopError, Refused
 from orlop.finding import Finding, Repair, Severity
-from orlop.intent import Intent, Remove, Tag, Unmap, Untag
 from orlop.plan import Plan, Reason
-from orlop.records import Condition, EngineState, Flag, Row, Trust
+from orlop.records import Condition, EngineState, Fact, Flag, Row, Trust
 from orlop.text import is_odd, masked, masked_env, middle, visible
 
 UNKNOWN = "?"
@@ -40,6 +38,9 @@ REPAIR_WORDS: Mapping[Repair, str] = {
     Repair.LOSSY: "loses something: only with your consent",
 }
 
+BYTES_OF: Mapping[str, str] = {"docker": "of layers", "registry": "of blobs", "rkt": "of images and trees"}
+"""What the total size of a kind of store counts."""
+
 ENGINE_WORDS: Mapping[EngineState, str] = {
     EngineState.STOPPED: "engine not running",
     EngineState.RUNNING: "engine RUNNING",
@@ -51,9 +52,12 @@ _MINUTE = 60
 _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
 _YEAR = 365 * _DAY
-_DIGEST = re.compile(r"sha256:([0-9a-f]{12})[0-9a-f]{52}(?![0-9a-f])", re.ASCII)
-_ANY_DIGEST = re.compile(r"(?<![\w/.])(?:sha256:)?([0-9a-f]{12})[0-9a-f]{52}(?![\w/])", re.ASCII)
-"""A digest or a hex id, but no part of a path."""
+_TAIL = r"(?:[0-9a-f]{116}|[0-9a-f]{84}|[0-9a-f]{52})"
+"""What follows the first twelve digits of a sha512, a sha384, and a sha256 or half of a sha512."""
+_ALGORITHM = r"sha(?:256|384|512)[:-]"
+_DIGEST = re.compile(rf"{_ALGORITHM}([0-9a-f]{{12}}){_TAIL}(?![0-9a-f])", re.ASCII)
+_ANY_DIGEST = re.compile(rf"(?<![\w/.])(?:{_ALGORITHM})?([0-9a-f]{{12}}){_TAIL}(?![\w/])", re.ASCII)
+"""A digest, an ACI key or a hex id, but no part of a path."""
 _BYTES = re.compile(r"\b(\d+) bytes\b", re.ASCII)
 _PLACEHOLDER = re.compile(r"(`orlop [^`]*?)\bPATH\b")
 _ASSIGNMENT = re.compile(r"""(?<![\w.-])([\w.-]+)=("[^"]*"|'[^']*'|\S+)""")
@@ -144,12 +148,9 @@ def count(number: int, one: str, many: str | None = None) -> str:
 
 
 def short(text: str) -> str:
-    """Twelve hex digits of a digest or hex id; any other text made safe and whole."""
-    if is_digest(text):
-        return text[7:19]
-    if is_hex(text):
-        return text[:12]
-    return visible(text)
+    """Twelve hex digits of a digest, ACI key or hex id; any other text made safe and whole."""
+    found = _ANY_DIGEST.fullmatch(text)
+    return found[1] if found else visible(text)
 
 
 def shortened(text: str) -> str:
@@ -188,9 +189,24 @@ def state_sentence(row: Row, now: int) -> str:
         case Trust.VERIFIED:
             return f"verified: all bytes hashed {age(row.verified_at, now)} ago"
         case Trust.LINKED:
-            return "linked: config hashed, every layer record agrees; layer contents not hashed"
+            return "linked: config hashed, all it needs is there and agrees; layer contents not hashed"
         case Trust.LISTED:
             return "listed, unverified: a record names it, and nothing behind it was read"
+
+
+def listed_name(row: Row) -> str:
+    """The name of a row in a list, not yet safe: an index's platform, which has none, stands under its index."""
+    if row.under is None:
+        return NO_NAME if row.key.name is None else row.key.name
+    return f"└ {row.key.name or row.platform or row.what}"
+
+
+def fact_line(fact: Fact, *, full: bool = True, reveal: bool = False) -> tuple[str, str]:
+    """One fact of a section: its name and, safe, its value with what Orlop adds; secrets masked unless `reveal`."""
+    value = visible(fact.value if reveal else masked_fact(fact.name, fact.value))
+    remark = f"  ({'PROBLEM: ' if fact.problem else ''}{visible(fact.remark)})" if fact.remark else ""
+    text = f"{value}{remark}"
+    return visible(fact.name), text if full else _ANY_DIGEST.sub(lambda found: found[1], text)
 
 
 def row_name(row: Row) -> str:
@@ -218,7 +234,18 @@ _VERBS = {
     "untag": "Untag",
     "remove": "Remove",
     "layer": "Layers",
+    "repository": "Remove",
+    "revision": "Remove",
+    "blob": "Blobs",
+    "link": "Links",
+    "upload": "Uploads",
+    "tree": "Trees",
+    "debris": "Debris",
     "unmap": "V2 maps",
+    "add": "Add",
+    "set": "Set",
+    "repair": "Repair",
+    "drop": "Forget",
     "keep": "Keep",
     "note": "Note",
 }
@@ -281,6 +308,8 @@ def plan_space(plan: Plan) -> str:
     """What a plan does for the disk: now, after the quarantine is purged, and what stays."""
     if plan.bytes_now or plan.bytes_freed:
         text = f"{size(plan.bytes_now)} now, {size(plan.bytes_freed)} after a purge"
+    elif plan.bytes_added:
+        text = f"{size(plan.bytes_added)} are added"
     else:
         text = "none is freed"
     return f"{text}; {size(plan.bytes_kept)} of layers stay" if plan.bytes_kept else text
@@ -289,13 +318,24 @@ def plan_space(plan: Plan) -> str:
 def weight(plan: Plan) -> tuple[int, str]:
     """The number that a person types before a weighty plan is done, and the word for what it counts.
 
-    The images that go, or the names where no image does.
+    The images that go, or the names where no image does, or what else does.
     """
-    for verb, noun in (("remove", "image"), ("untag", "name")):
+    for verb, noun in _WEIGHTS:
         number = sum(reason.verb == verb for reason in plan.reasons)
         if number:
             return number, noun
     return max(len(plan.images), 1), "image"  # no plan is weighty by anything else
+
+
+_WEIGHTS = (
+    ("repository", "repository"),
+    ("remove", "image"),
+    ("revision", "revision"),
+    ("untag", "name"),
+    ("blob", "blob"),
+    ("upload", "upload"),
+    ("tree", "tree"),
+)
 
 
 # --- secrets -----------------------------------------------------------------------
@@ -304,6 +344,11 @@ def weight(plan: Plan) -> tuple[int, str]:
 def masked_command(text: str) -> str:
     """A command line or history entry with secret-looking values masked: of assignments, and passwords in URLs."""
     return masked("", _ASSIGNMENT.sub(lambda found: f"{found[1]}={masked(found[1], found[2])}", text))
+
+
+def masked_fact(name: str, value: str) -> str:
+    """The value of a detail's fact with what looks secret masked: by its name, and in assignments and URLs."""
+    return masked(name, masked_command(value))
 
 
 def masked_config(value: object, *, member: str = "", reveal: bool = False, depth: int = 0) -> object:
@@ -422,36 +467,7 @@ def _line(columns: Sequence[Column], widths: Sequence[int], values: Sequence[str
     return GAP.join(parts).rstrip()
 
 
-# --- commands ------------------------------------------------------------------------
-
-
-def command(path: str, intent: Intent, *, driver: str = "") -> str:
-    """The command that makes the same change, ready for a shell; one line a command.
-
-    Args:
-        path: the store, as a person would name it.
-        intent: what is to be done.
-        driver: given where the root holds several stores.
-    """
-    match intent:
-        case Tag():
-            calls = [("tag", [intent.image, intent.name])]
-        case Untag():
-            calls = [("untag", list(intent.names))]
-        case Remove():
-            calls = [("rm", [key.name or key.id for key in intent.keys])]
-        case Unmap():
-            calls = [("unmap", terms) for terms in _unmap_calls(intent)]
-    option = ["--driver", driver] if driver else []
-    return "\n".join(shell(["orlop", verb, path, *terms, *option]) for verb, terms in calls)
-
-
-def _unmap_calls(intent: Unmap) -> list[list[str]]:
-    """The terms of one command a source repository: its digests, each once, then the option."""
-    by_source: dict[str, dict[str, None]] = {}
-    for diff_id, digest, source in intent.mappings:
-        by_source.setdefault(source, {})[digest or diff_id] = None
-    return [[*digests, "--source", source] for source, digests in by_source.items()]
+# --- shells --------------------------------------------------------------------------------
 
 
 def shell(words: Iterable[str]) -> str:

@@ -21,7 +21,7 @@ from orlop.fs import Root
 from orlop.intent import Import, Intent
 from orlop.plan import Plan, Refusal
 from orlop.progress import Progress, Silent
-from orlop.records import Delta, Detail, EngineState, Facet, Key, Records, Snapshot, StoreId, Why
+from orlop.records import Absent, Delta, Detail, EngineState, Facet, Key, Records, Snapshot, StoreId, Why
 from orlop.store import Exclusive, Fetched, Statement
 
 KIND = "docker"
@@ -71,11 +71,17 @@ class DockerStore:
         row = next((row for row in self._snapshot.rows if row.key == key), None)
         return details.detail(self._root, self._model, key, row)
 
-    def facet(self, facet: Facet, key: Key | None) -> Records:
+    def facet(self, facet: Facet, key: Key | None) -> Records | Absent:
         image = key.id if key is not None else None
-        if facet is Facet.MAPPINGS:
-            return details.mappings(self._model, image)
-        return details.remotes(self._model, image)
+        match facet:
+            case Facet.MAPPINGS:
+                return details.mappings(self._model, image)
+            case Facet.REMOTES:
+                return details.remotes(self._model, image)
+            case Facet.UPLOADS:
+                return Absent(
+                    because="a Docker data root receives no uploads; a cut-off pull shows as debris in a check"
+                )
 
     def find(self, image: str) -> tuple[Key, ...]:
         """As the Protocol says; the prefix rules are the engine's digest set's (digestset/set.go)."""

@@ -7,6 +7,7 @@ needs, so that they start at once and run where nothing else does.
 import argparse
 from collections.abc import Callable
 from importlib import import_module
+from keyword import iskeyword
 from typing import cast
 
 _WHERE = {
@@ -14,6 +15,7 @@ _WHERE = {
     "show": "show",
     "mappings": "facets",
     "remotes": "facets",
+    "uploads": "facets",
     "why": "facets",
     "check": "check",
     "explain": "check",
@@ -21,6 +23,12 @@ _WHERE = {
     "tag": "change",
     "untag": "change",
     "unmap": "change",
+    "latest": "change",
+    "forget": "change",
+    "clean": "upkeep",
+    "repair": "upkeep",
+    "import": "receiving",
+    "fetch": "receiving",
     "apply": "change",
     "undo": "history",
     "journal": "history",
@@ -35,5 +43,6 @@ def run(arguments: argparse.Namespace) -> int:
         OrlopError: it could not be done.
     """
     name: str = arguments.command
-    command = getattr(import_module(f"orlop_tui.cli.{_WHERE[name]}"), name)
+    module = import_module(f"orlop_tui.cli.{_WHERE[name]}")
+    command = getattr(module, f"{name}_" if iskeyword(name) else name)
     return cast("Callable[[argparse.Namespace], int]", command)(arguments)

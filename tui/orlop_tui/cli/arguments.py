@@ -29,8 +29,9 @@ exit codes:
   4 refused (engine running, read-only, changed since, or you said no)
   64 wrong usage, or not a terminal
 
-PATH is Docker's data root, or image/ or image/<driver> in it. An IMAGE is a full
-id, an exact name, or the first digits of an id. --json prints one object a line."""
+PATH is Docker's data root (or image/<driver> in it), a registry's rootdirectory,
+or rkt's data directory. An IMAGE is a full id, an exact name, or the first digits
+of an id. --json prints one object a line."""
 
 _SCREENS = """\
 options of the screens:
@@ -80,6 +81,7 @@ COMMANDS = (
     "show",
     "mappings",
     "remotes",
+    "uploads",
     "check",
     "explain",
     "why",
@@ -87,6 +89,12 @@ COMMANDS = (
     "tag",
     "untag",
     "unmap",
+    "latest",
+    "forget",
+    "clean",
+    "repair",
+    "import",
+    "fetch",
     "apply",
     "undo",
     "journal",
@@ -111,7 +119,7 @@ def _add(commands: "argparse._SubParsersAction[Parser]", name: str, about: str, 
 
 
 def _add_store(made: Parser) -> None:
-    made.add_argument("path", metavar="PATH", help="the store: a Docker data root, or image/<driver> in it")
+    made.add_argument("path", metavar="PATH", help="the store: the folder that its engine was given")
     made.add_argument("--driver", metavar="NAME", help="the storage driver, where the root holds several stores")
     made.add_argument("--no-trunc", action="store_true", help="print ids and digests whole, cut nothing")
 
@@ -140,6 +148,14 @@ def _add_looking(commands: "argparse._SubParsersAction[Parser]") -> None:
 
     made = _add(
         commands,
+        "uploads",
+        "list what clients began to send to a registry and have not finished",
+        "  orlop uploads /var/lib/registry",
+    )
+    _add_store(made)
+
+    made = _add(
+        commands,
         "why",
         "say what a digest or folder is, and what keeps it",
         "  orlop why /var/lib/docker sha256:77c0…\n  orlop why /var/lib/docker overlay2/0f3c…",
@@ -157,7 +173,7 @@ def _add_judging(commands: "argparse._SubParsersAction[Parser]") -> None:
     )
     _add_store(made)
     made.add_argument("images", metavar="IMAGE", nargs="*", help="only what affects these images")
-    made.add_argument("--content", action="store_true", help="hash every byte of every layer, too: not yet")
+    made.add_argument("--content", action="store_true", help="hash every byte of every blob, too")
     made.add_argument("--all", action="store_true", help="print every finding of mere information")
 
     made = _add(commands, "explain", "say what a rule means and what to do", "  orlop explain\n  orlop explain DK05")
@@ -183,10 +199,14 @@ def _add_changing(commands: "argparse._SubParsersAction[Parser]") -> None:
         "rm",
         "remove names; an image goes with its last name, or whole by its id",
         "  orlop rm /var/lib/docker app:v1 --dry-run\n  orlop rm /var/lib/docker app:v1 app:v2\n"
-        "  orlop rm /var/lib/docker 77c0de11 --plan later.json",
+        "  orlop rm /var/lib/docker 77c0de11 --plan later.json\n"
+        "  orlop rm /var/lib/registry --repository team/old --offline",
     )
     _add_store(made)
-    made.add_argument("images", metavar="IMAGE", nargs="+", help="names, ids, or first digits of ids")
+    made.add_argument("images", metavar="IMAGE", nargs="*", help="names, ids, or first digits of ids")
+    made.add_argument(
+        "--repository", metavar="NAME", nargs="+", help="whole repositories of a registry; nested ones stay"
+    )
     _add_plan(made)
 
     made = _add(commands, "tag", "give an image a name", "  orlop tag /var/lib/docker 77c0de11 app:stable")
@@ -214,6 +234,8 @@ def _add_changing(commands: "argparse._SubParsersAction[Parser]") -> None:
     made.add_argument("--stale", action="store_true", help="all mappings that are stale")
     _add_plan(made)
 
+    _add_upkeep(commands)
+
     made = _add(
         commands,
         "apply",
@@ -224,6 +246,85 @@ def _add_changing(commands: "argparse._SubParsersAction[Parser]") -> None:
     made.add_argument("file", metavar="FILE", nargs="?", help="a plan that --plan wrote")
     made.add_argument("--finish", action="store_true", help="complete a change that was cut off")
     _add_change(made)
+
+
+def _add_upkeep(commands: "argparse._SubParsersAction[Parser]") -> None:
+    made = _add(
+        commands,
+        "latest",
+        "say which image of a name is the newest (rkt)",
+        "  orlop latest /var/lib/rkt sha512-33b880dc\n  orlop latest /var/lib/rkt sha512-33b880dc --clear",
+    )
+    _add_store(made)
+    made.add_argument("image", metavar="IMAGE", help="a key, the first digits of one, or a name")
+    made.add_argument("--clear", action="store_true", help="say that it is not")
+    _add_plan(made)
+
+    made = _add(
+        commands,
+        "forget",
+        "forget remote records; the images stay (rkt)",
+        "  orlop forget /var/lib/rkt https://example.com/app.aci\n  orlop forget /var/lib/rkt --lost",
+    )
+    _add_store(made)
+    made.add_argument("urls", metavar="URL", nargs="*", help="as `orlop remotes` lists them")
+    made.add_argument("--lost", action="store_true", help="all that lead to no image")
+    _add_plan(made)
+
+    made = _add(
+        commands,
+        "clean",
+        "remove what nothing needs: blobs, uploads, trees, debris",
+        "  orlop clean /var/lib/registry --offline --dry-run\n"
+        "  orlop clean /var/lib/registry --offline --untagged --older 30d\n"
+        "  orlop clean /var/lib/registry --offline --uploads --older 7d",
+    )
+    _add_store(made)
+    made.add_argument(
+        "--uploads", metavar="REPOSITORY/ID", nargs="*", help="uploads and nothing else: these, or every abandoned one"
+    )
+    made.add_argument("--untagged", action="store_true", help="images without a name too, where nothing needs them")
+    made.add_argument("--older", metavar="AGE", help="only what nobody touched for so long: 24h (as if not given), 7d")
+    made.add_argument("--before", metavar="TIME", help="the same as a time: 2026-08-29T10:14:07Z")
+    _add_plan(made)
+
+    made = _add(
+        commands,
+        "repair",
+        "put right what can be derived from what is there",
+        "  orlop repair /var/lib/registry --offline --dry-run\n  orlop repair /var/lib/registry RG11 --offline",
+    )
+    _add_store(made)
+    made.add_argument(
+        "findings",
+        metavar="FINDING",
+        nargs="*",
+        help="a rule, or RULE:PATH of one finding; none means all that is rebuilt with proof",
+    )
+    made.add_argument("--guess", action="store_true", help="you consent to what is likely and cannot be proved")
+    _add_plan(made)
+
+    made = _add(
+        commands,
+        "import",
+        "take an image in from an archive",
+        "  orlop import /var/lib/registry team/app:v1 app.tar --offline\n  orlop import /var/lib/rkt app.aci",
+    )
+    _add_store(made)
+    made.add_argument("name", metavar="REPOSITORY[:TAG]", nargs="?", help="its name in a registry")
+    made.add_argument("archive", metavar="ARCHIVE", help="an OCI or docker archive; an ACI for rkt")
+    made.add_argument("--latest", action="store_true", help="say that it is the newest of its name (rkt)")
+    _add_plan(made)
+
+    made = _add(
+        commands,
+        "fetch",
+        "ask a URL for its image again, and take it in if it changed (rkt)",
+        "  orlop fetch /var/lib/rkt https://example.com/app.aci",
+    )
+    _add_store(made)
+    made.add_argument("url", metavar="URL", help="of a remote record, or a new one; https or http")
+    _add_plan(made)
 
 
 def _add_history(commands: "argparse._SubParsersAction[Parser]") -> None:

@@ -7,15 +7,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from orlop.errors import Ambiguous, Changed, Malformed, NotFound, Refused
-from orlop.intent import Intent, Remove, Tag, Unmap, Untag
+from orlop.intent import DropRemotes, Intent, Remove, RemoveRepository, SetLatest, Tag, Unmap, Untag
 from orlop.plan import Plan, Refusal, SavedPlan
-from orlop.records import Facet, Mapping
+from orlop.records import Facet, Mapping, Remote
 from orlop.store import Statement, Store
 from orlop.text import visible
 from orlop_tui import format
 from orlop_tui.cli import exits, objects, opening, planfile
 from orlop_tui.cli.exits import Declined, Usage
 from orlop_tui.cli.output import Meter, Output, say
+from orlop_tui.equivalent import command
 
 if TYPE_CHECKING:
     from orlop.apply import Receipt
@@ -28,23 +29,28 @@ DRY_RUN = "Nothing was changed: this was a dry run."
 
 def rm(arguments: argparse.Namespace) -> int:
     """Remove names; an image goes with its last name, or whole where its id was given."""
+    if bool(arguments.images) == bool(arguments.repository):
+        raise Usage("say what goes: names or ids of images, or --repository with names of repositories")
+    if arguments.repository:
+        with opening.one(arguments.path, arguments.driver) as store:
+            return change(store, RemoveRepository(names=tuple(dict.fromkeys(arguments.repository))), arguments)
     with opening.one(arguments.path, arguments.driver) as store:
         keys = [opening.find([store], image)[1] for image in arguments.images]
-        return _change(store, Remove(keys=tuple(dict.fromkeys(keys))), arguments)
+        return change(store, Remove(keys=tuple(dict.fromkeys(keys))), arguments)
 
 
 def tag(arguments: argparse.Namespace) -> int:
     """Give an image a name."""
     with opening.one(arguments.path, arguments.driver) as store:
         _, key = opening.find([store], arguments.image)
-        return _change(store, Tag(image=key.id, name=arguments.name), arguments)
+        return change(store, Tag(image=key.id, name=arguments.name, scope=key.scope), arguments)
 
 
 def untag(arguments: argparse.Namespace) -> int:
     """Take names away, and nothing else."""
     with opening.one(arguments.path, arguments.driver) as store:
         names = dict.fromkeys(_name(store, text) for text in arguments.names)
-        return _change(store, Untag(names=tuple(names)), arguments)
+        return change(store, Untag(names=tuple(names)), arguments)
 
 
 def unmap(arguments: argparse.Namespace) -> int:
@@ -57,7 +63,32 @@ def unmap(arguments: argparse.Namespace) -> int:
             Output(json=arguments.json).line("no stale mapping is there: nothing to do")
             return exits.DONE
         triples = dict.fromkeys((one.diff_id, one.digest, one.source) for one in chosen)
-        return _change(store, Unmap(mappings=tuple(triples)), arguments)
+        return change(store, Unmap(mappings=tuple(triples)), arguments)
+
+
+def latest(arguments: argparse.Namespace) -> int:
+    """Say that an image is the newest of its name, or that it is not."""
+    with opening.one(arguments.path, arguments.driver) as store:
+        _, key = opening.find([store], arguments.image)
+        return change(store, SetLatest(image=key.id, latest=not arguments.clear), arguments)
+
+
+def forget(arguments: argparse.Namespace) -> int:
+    """Remove remote records."""
+    if bool(arguments.urls) == arguments.lost:
+        raise Usage("say which records: their URLs, or --lost for all that lead to no image")
+    with opening.one(arguments.path, arguments.driver) as store:
+        urls = list(dict.fromkeys(arguments.urls)) or _lost(store)
+        if not urls:
+            Output(json=arguments.json).line("every remote record leads to an image: nothing to do")
+            return exits.DONE
+        return change(store, DropRemotes(urls=tuple(urls)), arguments)
+
+
+def _lost(store: Store) -> list[str]:
+    records = store.facet(Facet.REMOTES, None)
+    found = [one for one in records if isinstance(one, Remote)] if isinstance(records, tuple) else []
+    return [one.url for one in found if one.url is not None and not one.image_known]
 
 
 def apply(arguments: argparse.Namespace) -> int:
@@ -123,7 +154,8 @@ def _starts(text: str, digits: str) -> bool:
 # --- show, ask, apply -----------------------------------------------------------------
 
 
-def _change(store: Store, intent: Intent, arguments: argparse.Namespace) -> int:
+def change(store: Store, intent: Intent, arguments: argparse.Namespace) -> int:
+    """Make the plan of an intent, show it, ask, apply it; the exit code."""
     from orlop.apply import apply as run
 
     output = Output(json=arguments.json, full=arguments.no_trunc)
@@ -312,7 +344,7 @@ def _show(output: Output, store: Store, plan: Plan, arguments: argparse.Namespac
     action = output.sentence(plan.action)
     output.line(f"{action[:1].upper()}{action[1:]}\n")
     engine = visible(snapshot.engine_text)
-    commands = format.command(arguments.path, plan.intent, driver=arguments.driver or "").splitlines()
+    commands = command(arguments.path, plan.intent, driver=arguments.driver or "").splitlines()
     output.labelled(
         [
             ("Space", format.plan_space(plan)),

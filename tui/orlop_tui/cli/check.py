@@ -115,14 +115,23 @@ def _facts(output: Output, finding: Finding) -> Iterator[tuple[str, str]]:
         yield "bytes", format.both_sizes(finding.bytes)
 
 
+_HASHED = {"registry": "every manifest and config hashed", "rkt": "every manifest parsed"}
+_NOT_HASHED = {
+    "docker": "layer contents not hashed",
+    "registry": "layer blobs not hashed",
+    "rkt": "images and trees not hashed",
+}
+
+
 def summary(store: Store, findings: Sequence[Finding], *, whole: bool, content: bool) -> str:
     """One line: how much was found of each severity, and how far the check reached."""
     counts = Counter(finding.severity for finding in findings)
     found = ", ".join(f"{counts[severity]} {severity}" for severity in Severity if counts[severity])
     space = sum(finding.bytes or 0 for finding in findings if finding.severity is Severity.SPACE)
     found += f"; {format.size(space)} that nothing needs" if space else ""
-    configs = "every config hashed" if not opening.unreadable([store]) else "configs hashed as far as they can be read"
-    reach = "all bytes hashed" if content else f"structure checked and {configs}; layer contents not hashed"
+    hashed = _HASHED.get(store.identity.kind, "every config hashed")
+    configs = hashed if not opening.unreadable([store]) else hashed.replace("every ", "") + " as far as can be read"
+    reach = "all bytes hashed" if content else f"structure checked and {configs}; {_NOT_HASHED[store.identity.kind]}"
     scope = format.count(store.rows().images, "image") if whole else "the images asked for"
     return f"{format.count(len(findings), 'finding')}{f' ({found})' if found else ''} in {scope}: {reach}"
 

@@ -4,10 +4,12 @@ import argparse
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from orlop import times
 from orlop.errors import NotFound, Unsupported
-from orlop.records import Absent, Facet, Mapping, Remote, Why
+from orlop.records import Absent, Facet, Mapping, Remote, Upload, Why
 from orlop.store import Store
 from orlop.text import visible
+from orlop_tui import format
 from orlop_tui.cli import exits, objects, opening
 from orlop_tui.cli.output import Output
 from orlop_tui.format import Column
@@ -25,12 +27,18 @@ def remotes(arguments: argparse.Namespace) -> int:
     return _facet(arguments, Facet.REMOTES)
 
 
+def uploads(arguments: argparse.Namespace) -> int:
+    """List the uploads in progress of a registry."""
+    return _facet(arguments, Facet.UPLOADS)
+
+
 def _facet(arguments: argparse.Namespace, facet: Facet) -> int:
     output = Output(json=arguments.json, full=arguments.no_trunc)
     with opening.every(arguments.path, arguments.driver) as stores:
-        found = [(store, records) for store in stores for records in _records(store, facet, arguments.image)]
+        image = getattr(arguments, "image", None)
+        found = [(store, records) for store in stores for records in _records(store, facet, image)]
         absent = [records for _, records in found if isinstance(records, Absent)]
-        if len(absent) == len(found) and absent and arguments.image is None:
+        if len(absent) == len(found) and absent and image is None:
             raise Unsupported(f"this store has no {facet}", path=arguments.path, why=absent[0].because)
         for store, records in found:
             if len(stores) > 1:
@@ -39,7 +47,9 @@ def _facet(arguments: argparse.Namespace, facet: Facet) -> int:
                 output.record(objects.mapping(mapping, store.identity.scope))
             for remote in of_kind(Remote, records):
                 output.record(objects.remote(remote, store.identity.scope))
-            (print_mappings if facet is Facet.MAPPINGS else print_remotes)(output, records, heading=False)
+            for upload in of_kind(Upload, records):
+                output.record(objects.upload(upload))
+            _PRINT[facet](output, records, heading=False)
         return exits.DONE
 
 
@@ -91,18 +101,72 @@ def print_remotes(output: Output, records: object, *, heading: bool = True) -> N
     if not found:
         output.line(f"  {_none(records, 'no remote record')}")
         return
+    dated = any(one.expires is not None or one.downloaded is not None for one in found)
+    troubled = any(one.trouble for one in found)
+    columns = [Column(title="REFERENCE", gives=True), Column(title="IMAGE ID"), Column(title="KIND")]
+    columns += [Column(title=title) for title in ("ETAG", "DOWNLOADED", "EXPIRES", "FRESH") if dated]
+    columns += [Column(title="TROUBLE", gives=True)] if troubled else []
     output.table(
-        [Column(title="REFERENCE", gives=True), Column(title="IMAGE ID"), Column(title="KIND")],
+        columns,
         (
             [
-                output.name(one.reference),
+                output.name(one.url or one.reference),
                 _target(output, one),
                 visible(one.kind),
+                *(_freshness(one) if dated else ()),
+                *([output.sentence(one.trouble)] if troubled else []),
             ]
             for one in found
         ),
         indent=2 if heading else 0,
     )
+
+
+def _freshness(remote: Remote) -> tuple[str, str, str, str]:
+    return (
+        visible(remote.etag) if remote.etag else "-",
+        "-" if remote.downloaded is None else format.moment(remote.downloaded),
+        "-" if remote.expires is None else format.moment(remote.expires),
+        {True: "fresh", False: "expired", None: "-"}[remote.fresh],
+    )
+
+
+def print_uploads(output: Output, records: object, *, heading: bool = True) -> None:
+    """A table of uploads in progress, or why there are none."""
+    found = of_kind(Upload, records)
+    if heading:
+        output.line("\nUploads in progress")
+    if not found:
+        output.line(f"  {_none(records, 'no upload is in progress')}")
+        return
+    now = times.now()
+    troubled = any(one.problem for one in found)
+    columns = [
+        Column(title="REPOSITORY", gives=True),
+        Column(title="UPLOAD"),
+        Column(title="STARTED", right=True),
+        Column(title="WRITTEN", right=True),
+        Column(title="BYTES", right=True),
+        *([Column(title="PROBLEM", gives=True)] if troubled else []),
+    ]
+    output.table(
+        columns,
+        (
+            [
+                visible(one.repository),
+                visible(one.id),
+                format.age(one.started, now),
+                format.age(one.changed, now),
+                format.size(one.bytes),
+                *([output.sentence(one.problem)] if troubled else []),
+            ]
+            for one in found
+        ),
+        indent=2 if heading else 0,
+    )
+
+
+_PRINT = {Facet.MAPPINGS: print_mappings, Facet.REMOTES: print_remotes, Facet.UPLOADS: print_uploads}
 
 
 def _target(output: Output, remote: Remote) -> str:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from orlop import times
 from orlop.finding import Finding, Rule
-from orlop.records import Detail, Flag, Remote, Row, Why
+from orlop.records import Detail, Fact, Flag, Remote, Row, Upload, Why
 from orlop.records import Mapping as DigestMapping
 from orlop_tui import format
 
@@ -46,6 +46,9 @@ def image(rows: list[Row], scope: str) -> Object:
         "platform": first.platform or None,
         "scope": first.key.scope or scope or None,
         "reason": first.reason or None,
+        "what": first.what,
+        "in_index": None if first.under is None else first.under.id,
+        "last_used": moment(first.last_used),
     }
 
 
@@ -77,6 +80,8 @@ def detail(found: Detail, *, reveal: bool) -> Object:
                 "size": one.size,
                 "shared_with": list(one.shared_with),
                 "data_path": one.data_path,
+                "digest": one.digest or None,
+                "media_type": one.media_type or None,
                 "problem": one.problem or None,
             }
             for one in found.layers
@@ -92,6 +97,24 @@ def detail(found: Detail, *, reveal: bool) -> Object:
             }
             for one in found.history
         ],
+        "documents": [
+            {"title": one.title, "path": one.path, "media_type": one.media_type or None} for one in found.documents
+        ],
+        "sections": [
+            {"title": section.title, "facts": [fact_object(fact, reveal=reveal) for fact in section.facts]}
+            for section in found.sections
+        ],
+    }
+
+
+def fact_object(fact: Fact, *, reveal: bool) -> Object:
+    """One line of a section; its value masked where its name looks secret, unless `reveal`."""
+    return {
+        "name": fact.name,
+        "value": fact.value if reveal else format.masked_fact(fact.name, fact.value),
+        "remark": fact.remark or None,
+        "problem": fact.problem,
+        "leads_to": None if fact.leads_to is None else fact.leads_to.id,
     }
 
 
@@ -126,8 +149,23 @@ def remote(found: Remote, scope: str) -> Object:
         "image": found.image,
         "image_known": found.image_known,
         "fresh": found.fresh,
+        "trouble": found.trouble or None,
         "path": found.path or None,
         "scope": scope or None,
+    }
+
+
+def upload(found: Upload) -> Object:
+    """An upload in progress."""
+    return {
+        "type": "upload",
+        "repository": found.repository,
+        "id": found.id,
+        "started": moment(found.started),
+        "changed": moment(found.changed),
+        "bytes": found.bytes,
+        "problem": found.problem or None,
+        "path": found.path,
     }
 
 

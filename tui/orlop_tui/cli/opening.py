@@ -77,8 +77,8 @@ def of_one_root(path: str, driver: str | None) -> Iterator[tuple[Store, ...]]:
 
 def touched_by(stores: Sequence[Store], change: "Change") -> Store:
     """The store, of those that share a root, that a recorded change was made in."""
-    scopes = {step.path.split("/")[1] for step in change.steps if step.path.startswith("image/")}
-    return next((store for store in stores if store.identity.scope in scopes), stores[0])
+    made_in = (change.kind, change.scope)
+    return next((one for one in stores if (one.identity.kind, one.identity.scope) == made_in), stores[0])
 
 
 def name_unfinished(path: str, found: Sequence[Store]) -> None:

@@ -7,10 +7,16 @@ from contextlib import contextmanager
 from orlop.errors import NotAStore, NotFound, OrlopError, WrongKind
 from orlop_tui import format
 
-WHAT_TO_GIVE = "give Docker's data root (mostly /var/lib/docker), or `image` or `image/<driver>` in it"
+WHAT_TO_GIVE = "give Docker's data root, a registry's rootdirectory, or rkt's data directory"
 """What to do about a path that holds no store."""
 
-_ENGINE_FOLDERS = ("/var/lib/docker", "/var/snap/docker/common/var-lib-docker")
+_ENGINE_FOLDERS = (
+    "/var/lib/docker",
+    "/var/snap/docker/common/var-lib-docker",
+    "/var/lib/registry",
+    "/var/lib/docker-registry",
+    "/var/lib/rkt",
+)
 _DAEMON_FILES = ("/etc/docker/daemon.json", "/var/snap/docker/current/config/daemon.json")
 
 
@@ -73,9 +79,12 @@ def _store_near(path: str) -> str | None:
 
     if not os.path.isdir(path):
         return None
-    below = [os.path.join(path, inner) for inner in ("docker", "var/lib/docker", "lib/docker")]
+    below = [os.path.join(path, inner) for inner in _INNER]
     above = [os.path.normpath(os.path.join(path, *[os.pardir] * steps)) for steps in range(1, 6)]
     return next(iter(kinds.host_folders([*below, *above], ())), None)
+
+
+_INNER = ("docker", "registry", "rkt", "lib/docker", "var/lib/docker", "var/lib/registry", "var/lib/rkt")
 
 
 def data_homes() -> tuple[str, ...]:

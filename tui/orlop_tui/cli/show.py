@@ -35,7 +35,8 @@ def summary(snapshot: Snapshot) -> str:
     identity = snapshot.identity
     return (
         f"{visible(identity.label)}  {visible(identity.path)}  {format.count(snapshot.images, 'image')}, "
-        f"{format.size(snapshot.total_size)} of layers; {format.ENGINE_WORDS[snapshot.engine]}"
+        f"{format.size(snapshot.total_size)} {format.BYTES_OF.get(identity.kind, 'in all')}; "
+        f"{format.ENGINE_WORDS[snapshot.engine]}"
     )
 
 
@@ -47,11 +48,13 @@ def _print_rows(output: Output, rows: Sequence[tuple[str, Row]], *, unreadable: 
         return
     now = times.now()
     drivers = len({scope for scope, _ in rows}) > 1
+    used = any(row.last_used is not None for _, row in rows)
     reasons = output.width is None and any(row.reason for _, row in rows)
     columns = [
         Column(title="NAME", gives=True),
         Column(title="IMAGE ID"),
         Column(title="CREATED", right=True),
+        *([Column(title="USED", right=True)] if used else []),
         Column(title="SIZE", right=True),
         Column(title="OWN", right=True),
         Column(title="STATE"),
@@ -62,9 +65,10 @@ def _print_rows(output: Output, rows: Sequence[tuple[str, Row]], *, unreadable: 
         columns,
         (
             [
-                format.NO_NAME if row.key.name is None else output.name(row.key.name),
-                output.identity(row.key.id),
+                output.name(format.listed_name(row)),
+                output.identity(row.key.id) or "-",
                 format.age(row.created, now),
+                *([format.age(row.last_used, now)] if used else []),
                 format.size(row.size),
                 format.size(row.own_size),
                 format.state_word(row),
@@ -133,8 +137,16 @@ def _print_detail(output: Output, found: Detail, rows: Sequence[Row], *, reveal:
     if lines:
         output.line("\nConfig, as the engine reads it")
         output.lines(f"  {line}" for line in lines)
+    _print_sections(output, found, reveal=reveal)
     _print_layers(output, found)
     _print_history(output, found, reveal=reveal)
+
+
+def _print_sections(output: Output, found: Detail, *, reveal: bool) -> None:
+    """What only some kinds of stores know of an image, each part under its title."""
+    for section in found.sections:
+        output.line(f"\n{visible(section.title)}")
+        output.labelled(format.fact_line(fact, full=output.full, reveal=reveal) for fact in section.facts)
 
 
 def _facts(found: Detail, rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
@@ -152,9 +164,10 @@ def _facts(found: Detail, rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
         yield "Created", made if row.created is not None else format.UNKNOWN
         yield "Platform", visible(row.platform) or format.UNKNOWN
         yield "Size", format.both_sizes(row.size)
-        yield "Own", f"{format.both_sizes(row.own_size)}: layers that no other image uses"
-    raw = f"  ({format.exact_size(len(found.config_raw))})" if found.config_raw is not None else ""
-    yield "Config", f"{visible(found.config_path)}{raw}"
+        yield "Own", f"{format.both_sizes(row.own_size)}: what no other image uses"
+    yield from _many("Files", [_document(one.title, one.path, one.raw) for one in found.documents])
+    if found.config_path:
+        yield "Config", _document("", found.config_path, found.config_raw)
     if found.parent is not None:
         yield "Parent", visible(found.parent) + ("" if found.parent_known else "  (not in this store)")
     yield from _many("Children", [visible(child) for child in found.children])
@@ -162,6 +175,11 @@ def _facts(found: Detail, rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
     yield from _many(
         "Metadata", [f"{visible(one.name)}: {visible(one.text)}  {visible(one.path)}" for one in found.metadata]
     )
+
+
+def _document(title: str, path: str, raw: bytes | None) -> str:
+    size = f"  ({format.exact_size(len(raw))})" if raw is not None else "  (cannot be read)"
+    return f"{visible(title)}{': ' if title else ''}{visible(path)}{size}"
 
 
 def _many(label: str, texts: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -179,13 +197,14 @@ def _print_layers(output: Output, found: Detail) -> None:
         return
     output.line("\nLayers, bottom first")
     problems = any(layer.problem for layer in found.layers)
+    blobs = any(layer.digest for layer in found.layers)
     columns = [
         Column(title="#", right=True),
         Column(title="DIFF ID"),
-        Column(title="CHAIN ID"),
+        Column(title="BLOB DIGEST" if blobs else "CHAIN ID"),
         Column(title="SIZE", right=True),
         Column(title="ALSO IN", right=True),
-        Column(title="DATA", gives=True),
+        Column(title="MEDIA TYPE" if blobs else "DATA", gives=True),
         *([Column(title="PROBLEM", gives=True)] if problems else []),
     ]
     output.table(
@@ -193,11 +212,11 @@ def _print_layers(output: Output, found: Detail) -> None:
         (
             [
                 str(number),
-                output.identity(layer.diff_id),
-                output.identity(layer.chain_id),
+                output.identity(layer.diff_id) or "-",
+                output.identity(layer.digest if blobs else layer.chain_id) or "-",
                 format.size(layer.size),
                 format.count(len(layer.shared_with), "image") if layer.shared_with else "-",
-                visible(layer.data_path) if layer.data_path else "-",
+                visible((layer.media_type if blobs else layer.data_path) or "-"),
                 *([visible(layer.problem)] if problems else []),
             ]
             for number, layer in enumerate(found.layers, 1)

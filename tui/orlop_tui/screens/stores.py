@@ -7,6 +7,7 @@ from orlop.finding import Finding, Severity
 from orlop.intent import Intent
 from orlop.records import Condition, EngineState, Key, Row, Snapshot, Trust
 from orlop_tui import format as words
+from orlop_tui.equivalent import command
 from orlop_tui.messages import PastChange
 from orlop_tui.widgets.lines import Line, Role, Span, span
 from orlop_tui.widgets.listing import Listing
@@ -78,7 +79,7 @@ class OpenStore:
 
     def command(self, intent: Intent) -> str:
         """The command that makes the same change; one line a command."""
-        return words.command(self.path, intent, driver=self.snapshot.identity.scope if self.has_siblings else "")
+        return command(self.path, intent, driver=self.snapshot.identity.scope if self.has_siblings else "")
 
     def update(self, snapshot: Snapshot) -> None:
         """Take over a newer snapshot."""

@@ -1,0 +1,52 @@
+"""The commands that take images in: import and fetch."""
+
+import argparse
+
+from orlop import incoming, times
+from orlop.fs import Root
+from orlop.intent import Import
+from orlop.text import visible
+from orlop_tui.cli import opening
+from orlop_tui.cli.change import ask, change, check_holdable
+from orlop_tui.cli.output import Meter, Output
+
+
+def import_(arguments: argparse.Namespace) -> int:
+    """Take an image in from an archive; cut off, the same command goes on where it stopped."""
+    with opening.one(arguments.path, arguments.driver) as store:
+        if not arguments.dry_run:
+            check_holdable(store, arguments)
+        with Meter() as meter:
+            intent = store.stage(
+                arguments.archive,
+                name=arguments.name or "",
+                latest=arguments.latest,
+                at=times.now(),
+                progress=meter,
+            )
+        code = change(store, intent, arguments)
+        _tidy(store.root, intent, arguments)
+        return code
+
+
+def fetch(arguments: argparse.Namespace) -> int:
+    """Ask a URL for its image again; what it gives is taken in by a plan that is shown first."""
+    output = Output(json=arguments.json, full=arguments.no_trunc)
+    with opening.one(arguments.path, arguments.driver) as store:
+        check_holdable(store, arguments)
+        output.line(f"To fetch: {visible(arguments.url)}")
+        ask("ask that server for it", "yes", arguments.yes)
+        with Meter() as meter:
+            fetched = store.fetch(arguments.url, at=times.now(), progress=meter)
+        for remark in fetched.remarks:
+            output.line(visible(remark))
+        code = change(store, fetched.intent, arguments)
+        if isinstance(fetched.intent, Import):
+            _tidy(store.root, fetched.intent, arguments)
+        return code
+
+
+def _tidy(root: Root, intent: Import, arguments: argparse.Namespace) -> None:
+    """What was staged is in the store now, or was only looked at; a saved plan still needs it."""
+    if arguments.plan is None or arguments.yes:
+        incoming.discard(root, intent.staged)
