@@ -3,6 +3,7 @@
 distribution: ``registry/storage/tagstore.go`` (2.1 to 3.1).
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -103,12 +104,15 @@ class TagStore:
     def untag(self, tag: str) -> None:
         """Remove a tag with its history; the manifest stays, and is served by its digest.
 
-        Killed in the middle, the tag may be listed still and mean nothing; doing it again ends it.
+        The history goes first: cut off, the tag means what it meant, or is listed and means nothing;
+        doing it again ends it.
 
         Raises:
             NotFound: there is no such tag.
         """
         path = self._layout.tag(self.repository, tag)
+        with contextlib.suppress(NotFound, WrongKind):  # a tag without a history, or a stray file, goes as a whole
+            self._driver.delete(self._layout.tag_index(self.repository, tag))
         try:
             self._driver.delete(path)
         except NotFound as error:
