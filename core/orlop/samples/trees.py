@@ -77,14 +77,18 @@ def entries(files: Files) -> tuple[Entry, ...]:
     return tuple(Entry(name=name, content=content) for name, content in found.items())
 
 
-def pack(files: Files) -> Packed:
-    """Write the tar of a layer, and the recipe beside it."""
+def archive(files: Files) -> bytes:
+    """The tar of a layer."""
     tar = bytearray()
     for entry in entries(files):
         content = entry.content if isinstance(entry.content, bytes) else b""
         tar += entry.header() + content + bytes(-len(content) % tarfile.BLOCKSIZE)
-    tar += bytes(2 * tarfile.BLOCKSIZE)
-    archive = Archive(io.BytesIO(tar))
-    for _member in archive:
+    return bytes(tar + bytes(2 * tarfile.BLOCKSIZE))
+
+
+def pack(files: Files) -> Packed:
+    """Write the tar of a layer, and the recipe beside it."""
+    read = Archive(io.BytesIO(archive(files)))
+    for _member in read:
         pass
-    return Packed(diff_id=archive.diff_id, size=archive.size, tar_split=archive.tar_split)
+    return Packed(diff_id=read.diff_id, size=read.size, tar_split=read.tar_split)
