@@ -257,12 +257,17 @@ class _Verifier:
         handle = root[0] if root else 0
         while handle:
             record = scalars(self._use(handle))
-            handle, columns, head, name = record[0], record[1].decode().split("|"), record[2], record[3].decode()
+            handle, columns, head, name = (
+                record[0],
+                record[1].decode("utf-8", "surrogateescape").split("|"),
+                record[2],
+                record[3].decode("utf-8", "surrogateescape"),
+            )
             rows = self._rows(head)
             tables[name] = [row for _, row in rows]
             ids += [row[0] for _, row in rows]
             if len(record) == 6:
-                names = record[4].decode().split("|")
+                names = record[4].decode("utf-8", "surrogateescape").split("|")
                 handles = scalars(self._use(record[5]))
                 ensure(len(names) == len(handles) == len(columns) + 1, "the list of indexes")
                 for slot, (index, where) in enumerate(zip(names, handles, strict=True)):
@@ -271,7 +276,10 @@ class _Verifier:
                         roots[name, index[1:]] = where
                         self._index(f"{name}.{index[1:]}", where, index[0] == "u", slot, rows)
         ensure(len(ids) == len(set(ids)) and max(ids, default=0) <= int.from_bytes(counter, "big"), "row ids")
-        meta = {(row[1].decode(), row[2].decode()): row for row in tables.get("__Index2", [])}
+        meta = {
+            (row[1].decode("utf-8", "surrogateescape"), row[2].decode("utf-8", "surrogateescape")): row
+            for row in tables.get("__Index2", [])
+        }
         ensure({key: row[5] for key, row in meta.items()} == roots, "__Index2 against the tables' records")
         expressions = {row[1] for row in tables.get("__Index2_Expr", [])}
         ensure(expressions == {row[0] for row in meta.values()}, "__Index2_Expr against __Index2")

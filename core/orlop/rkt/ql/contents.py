@@ -25,7 +25,7 @@ from orlop.rkt.catalogue import (
     SetTreeSize,
 )
 from orlop.rkt.ql import times
-from orlop.rkt.ql.faults import index_faults
+from orlop.rkt.ql.faults import row_faults
 from orlop.rkt.ql.model import TIME, Blob, Database, Row, Table, Value
 from orlop.rkt.ql.reading import Reader, read
 from orlop.rkt.ql.writing import write
@@ -207,7 +207,7 @@ def edited(data: bytes, edits: Sequence[Edit]) -> bytes:
             do="start rkt 1.12.0 or later on it as root, which migrates it, or work on it read-only",
         )
     contents_of(database)  # every value is what it must be
-    found = index_faults(reader)
+    found = row_faults(reader)
     if found:
         raise Malformed(found[0], do="do not change it: rebuild the rows from the blobs and manifests")
     after = _Editor(database).after(edits)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from orlop.errors import Malformed
 from orlop.rkt.ql import indexes
 from orlop.rkt.ql.blocks import Blocks, FreeBlock
-from orlop.rkt.ql.model import INDEXES
+from orlop.rkt.ql.model import EXPRESSIONS, INDEXES
 from orlop.rkt.ql.reading import Reader
 
 _LEAST_ATOMS = (*(1 << power for power in range(13)), 4112)
@@ -26,12 +26,23 @@ def faults(data: bytes) -> tuple[str, ...]:
         Malformed: not even its rows can be read.
     """
     reader = Reader(data)
-    return (*index_faults(reader), *_space_faults(reader.blocks))
+    return (*row_faults(reader), *_space_faults(reader.blocks))
 
 
-def index_faults(reader: Reader) -> list[str]:
-    """Contradictions between the rows and the indexes, and between the indexes and ql's own table of them."""
-    found: list[str] = []
+def row_faults(reader: Reader) -> list[str]:
+    """Contradictions between rows, indexes and ql's own tables: a file with any must not be written anew."""
+    return [*_id_faults(reader), *_index_faults(reader)]
+
+
+def _id_faults(reader: Reader) -> Iterator[str]:
+    ids = [row.id for table in reader.database.tables for row in table.rows]
+    if len(set(ids)) != len(ids):
+        yield "two rows have the same id"
+    if max(ids, default=0) > reader.database.last_id:
+        yield f"the row counter stands at {reader.database.last_id}, and a row has the id {max(ids)}"
+
+
+def _index_faults(reader: Reader) -> Iterator[str]:
     roots: dict[tuple[str, str], int] = {}
     for table, rows, handles in zip(reader.database.tables, reader.row_handles, reader.index_handles, strict=True):
         for index, handle in zip(table.indexes or (), handles, strict=True):
@@ -43,12 +54,14 @@ def index_faults(reader: Reader) -> list[str]:
             except Malformed as error:
                 agrees, why = False, error.why
             if not agrees:
-                found.append(f"the index {index.name} of the table {table.name} is damaged: {why}")
-    own = reader.database.table(INDEXES)
-    for row in own.rows if own is not None else ():
-        if roots.get((str(row.value(0)), str(row.value(1)))) != row.value(4):
-            found.append(f"ql's own record of the index {row.value(1)} leads elsewhere")
-    return found
+                yield f"the index {index.name} of the table {table.name} is damaged: {why}"
+    own, expressions = reader.database.table(INDEXES), reader.database.table(EXPRESSIONS)
+    if own is None:
+        return  # an older ql had no such tables
+    if {(row.value(0), row.value(1)): row.value(4) for row in own.rows} != roots:
+        yield "ql's own table of the indexes does not agree with the tables"
+    if expressions is None or {row.value(0) for row in expressions.rows} != {row.id for row in own.rows}:
+        yield "ql's own table of what the indexes are on does not agree with that of the indexes"
 
 
 def _space_faults(blocks: Blocks) -> Iterator[str]:
