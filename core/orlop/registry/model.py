@@ -102,6 +102,10 @@ class Manifest:
     why: str = ""
     engine_says: str = ""
     """What the registry answers or logs for a manifest that is not good."""
+    created: int | None = None
+    """Of schema 1 only, which has no config: when its newest history entry was made."""
+    platform: str = ""
+    """Likewise: ``os/architecture``."""
 
     @property
     def needs(self) -> tuple[Descriptor, ...]:
@@ -131,7 +135,7 @@ class Tag:
     history: Mapping[str, Link]
     """Digest that its folders spell → the link in ``index``."""
     problem: str = ""
-    """Why the folder is none: a file or link in its place; else empty."""
+    """Why the folder is none: a file or link in its place, which then is among `Model.foreign` too; else empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
