@@ -176,6 +176,18 @@ def test_a_damaged_link_is_named_and_never_taken_for_an_unknown_layer(
     assert driver.get(LINK) == content
 
 
+def test_a_link_of_megabytes_is_not_read(driver: Driver, storage: EarlyStorage) -> None:
+    driver.put(LINK, SUM.encode() * 100_000)
+    with pytest.raises(Malformed) as refused:
+        storage.repository(NAME).layers.fetch(SUM)
+    assert "8100000 bytes" in refused.value.why
+
+
+def test_a_digest_of_one_digit_has_no_place_among_the_blobs() -> None:
+    with pytest.raises(Malformed):
+        EARLY.blob_data("tarsum.v1+sha256:a")
+
+
 def test_a_symbolic_link_in_place_of_a_link_or_a_blob_is_not_followed(tmp_path: Path) -> None:
     storage = EarlyStorage(FileDriver(str(tmp_path)))
     secret = tmp_path / "secret"
@@ -264,6 +276,7 @@ def test_a_start_time_of_a_megabyte_is_refused(driver: Driver, storage: EarlySto
     with pytest.raises(Malformed) as refused:
         storage.repository(NAME).layers.resume(uuid)
     assert refused.value.path == EARLY.upload_started_at(NAME, uuid)
+    assert "1000000 bytes" in refused.value.why
 
 
 def test_nothing_is_written_before_the_beginning(storage: EarlyStorage) -> None:
@@ -391,6 +404,22 @@ def test_a_delete_that_was_cut_off_is_ended_by_doing_it_again(driver: Driver, st
     driver.delete(EARLY.revision(NAME, digest))
     assert manifests.delete("latest") == (digest,)
     assert not manifests.exists("latest")
+
+
+def test_a_delete_that_fails_in_the_middle_leaves_a_tag_that_means_nothing(tmp_path: Path) -> None:
+    class Failing(FileDriver):
+        def delete(self, path: str) -> None:
+            if "/revisions/" in path:
+                raise StorageFailure("the disk is dead", path=path)
+            super().delete(path)
+
+    manifests = EarlyStorage(Failing(str(tmp_path))).repository(NAME).manifests
+    digest = manifests.put("latest", PAYLOAD)
+    with pytest.raises(StorageFailure):
+        manifests.delete("latest")
+    with pytest.raises(NotFound):
+        manifests.get("latest")
+    assert EarlyStorage(FileDriver(str(tmp_path))).repository(NAME).manifests.delete("latest") == (digest,)
 
 
 def test_a_damaged_payload_is_not_given(driver: Driver, storage: EarlyStorage) -> None:
