@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from orlop.records import EngineState, Note
 from orlop.rkt.catalogue import Contents, ImageRow, RemoteRow
+from orlop.rkt.manifest import ImageManifest
 
 
 class State(StrEnum):
@@ -51,6 +52,10 @@ class Manifest:
     annotations: tuple[tuple[str, str], ...] = ()
     ac_version: str = ""
     why: str = ""
+    engine_says: str = ""
+    """The words that rkt has for a manifest that does not parse, where they are known."""
+    parsed: ImageManifest | None = None
+    """All of it, where it is good."""
 
     def label(self, name: str) -> str:
         """The value of a label; empty where it has none of this name."""
@@ -97,6 +102,27 @@ class Tree:
     mtime: int
     problem: str = ""
     """Why it cannot be used; else empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """One pod of the data directory beside the store."""
+
+    id: str
+    """Its UUID."""
+    state: str
+    """``embryo``, ``prepare``, ``prepared``, ``run``, ``exited-garbage``, ``garbage``"""
+    path: str
+    """Relative to the store's folder, which it lies beside: ``../pods/run/<id>``."""
+    active: bool
+    """Whether it runs, or is or may yet be prepared or run; an exited one is not."""
+    running: bool
+    images: tuple[str, ...] = ()
+    """Keys of its apps' images, by its manifest."""
+    trees: tuple[str, ...] = ()
+    """Ids of the rendered trees that it stands on, its stage 1 included."""
+    problem: str = ""
+    """Why it does not tell all that it uses; else empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,9 +186,9 @@ class Model:
     trees: Mapping[str, Tree]
     """By id."""
     pods: Mapping[str, tuple[str, ...]]
-    """Key → ids of the pods that use it, as far as the data directory beside the store tells."""
+    """Key → ids of the active pods with an app of it, as far as the data directory beside the store tells."""
     tree_pods: Mapping[str, tuple[str, ...]]
-    """Tree id → ids of the pods that use it."""
+    """Tree id → ids of the pods that use it, exited ones included, as rkt's gc counts them."""
     debris: Sequence[Debris]
     unreadable: Sequence[Unreadable]
     engine: EngineState
@@ -171,6 +197,9 @@ class Model:
     seen_at: int
     pods_known: bool = False
     """Whether the data directory could be looked at, so that a tree without a pod is known to have none."""
+
+    pods_seen: Mapping[str, Pod] = field(default_factory=dict)
+    """Every pod, by id."""
 
     # joins
     remotes_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
