@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from orlop.docker import layout, mounttables
+from orlop import mounttables
+from orlop.docker import layout
 from orlop.docker.guard import guard
 from orlop.docker.store import DockerStore
 from orlop.errors import Locked, NeedsStatement, OrlopError, ReadOnly, WrongKind

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from orlop.docker.mounttables import bind_mounted, file_system, in_use, is_network
+from orlop.mounttables import bind_mounted, file_system, in_use, is_network
 
 HOST = "22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n"
 FOLDERS = ("overlay2", "vfs/dir")

@@ -10,8 +10,8 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
-from orlop import locks
-from orlop.docker import layout, mounttables
+from orlop import locks, mounttables
+from orlop.docker import layout
 from orlop.errors import Locked, NeedsStatement, NotFound, ReadOnly
 from orlop.fs import Root
 from orlop.store import Exclusive, Statement

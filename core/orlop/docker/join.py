@@ -7,10 +7,10 @@ from orlop.digest import is_digest
 from orlop.docker import layout
 from orlop.docker.configs import missing, unseen
 from orlop.docker.model import ConfigState, Image, Layer, Model, TagFile, Unreadable
-from orlop.docker.mounttables import bind_mounted
 from orlop.docker.read import ParentKey, Parts, Touched, read_parts
 from orlop.docker.surroundings import build_cache, containerd_store, engine_state, notes, other_drivers
 from orlop.fs import Root
+from orlop.mounttables import bind_mounted
 from orlop.progress import Progress
 from orlop.records import Note
 

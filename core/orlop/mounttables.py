@@ -1,4 +1,4 @@
-"""What the kernel's mount tables say of a data root: its file system, and layers that are mounted somewhere.
+"""What the kernel's mount tables say of a store: its file system, and parts of it that are mounted somewhere.
 
 Format: proc_pid_mountinfo(5). Containers may run without their engine (live
 restore, a leftover after a kill): then nothing holds the engine's lock, and only
