@@ -169,6 +169,13 @@ def test_a_pax_size_counts_for_the_content() -> None:
     assert found == [(b"long", 700, 700), (b"next", 0, 0)]
 
 
+def test_of_several_long_names_the_first_counts() -> None:
+    names = (header(flag=b"L", size=octal(4)) + padded(name) for name in (b"one\0", b"two\0"))
+    links = (header(flag=b"K", size=octal(4)) + padded(name) for name in (b"ten\0", b"six\0"))
+    entry = fields_of(b"".join(names) + b"".join(links) + header(flag=b"2"))
+    assert (entry.name, entry.link_name) == (b"one", b"ten")
+
+
 def test_attributes_are_bytes_and_may_be_anything() -> None:
     text = b"26 SCHILY.xattr.user.x=\xff\x00\n"
     assert len(text) == 26
@@ -312,6 +319,7 @@ def test_the_order_of_entries_counts_only_among_those_of_one_name() -> None:
     many = [(f"{number}".encode(), b"") for number in range(40)]
     assert of(*many) == of(*reversed(many))
     assert of((b"same", b"1"), (b"same", b"2")) != of((b"same", b"2"), (b"same", b"1"))
+    assert of((b"same/", b"1"), (b"same", b"2")) != of((b"same", b"2"), (b"same/", b"1"))
     assert of((b"./same", b"1"), (b"same", b"2")) != of((b"same", b"2"), (b"./same", b"1"))
 
 
@@ -321,6 +329,11 @@ def test_where_order_and_digest_contradict_each_other_an_insertion_sort_decides(
     # 0 and 1 stay as they are; 4 could pass 0 only after it passed 1, which it does not
     expected = hashlib.sha256("".join(sums[text] for text in (b"0", b"1", b"4")).encode()).hexdigest()
     assert of((b"same", b"0"), (b"same", b"1"), (b"other", b"4")) == f"tarsum.v1+sha256:{expected}"
+    # where a sort by halves would answer otherwise
+    four = ((b"same", b"0"), (b"same", b"1"), (b"a", b"3"), (b"b", b"0"))
+    told = [told_by_hand(name, text) for name, text in four]
+    expected = hashlib.sha256("".join(told[at] for at in (2, 0, 1, 3)).encode()).hexdigest()
+    assert of(*four) == f"tarsum.v1+sha256:{expected}"
 
 
 def told_by_hand(name: bytes, text: bytes) -> str:

@@ -236,10 +236,7 @@ class _Reader:
             if offset < position or offset + length > size:
                 raise _invalid("has a sparse map out of order")
             position = offset + length
-        stored = sum(length for _, length in pieces)
-        if stored > self._left:
-            raise _truncated()
-        self._holes += size - stored
+        self._holes += size - sum(length for _, length in pieces)
         if self._holes > HOLES_LIMIT:
             raise _invalid(f"asks for holes of more than {HOLES_LIMIT} bytes")
 
