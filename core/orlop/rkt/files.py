@@ -31,6 +31,7 @@ DATABASE_MODE = 0o666
 TEMPORARY = "tmp"
 
 _APPEND_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_WRITE_FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _TRIES = 16
 
 _Answer = TypeVar("_Answer")
@@ -123,6 +124,33 @@ class Files:
         self.writer.create_from(path, chunks, mode=mode)
         return path
 
+    def touch(self, path: str, *, mode: int, masked: bool) -> None:
+        """Make an empty file and its folder, both with this mode, where they are missing: a lock, as rkt makes it.
+
+        Args:
+            path: the file.
+            mode: the permission bits; of the folder too, which rkt makes without the right to enter it.
+            masked: let the umask take bits from `mode`.
+
+        Raises:
+            WrongKind: what is there is no regular file.
+        """
+        above, name = parent(path)
+        self.make_folders(above, mode=mode, masked=masked)
+        if not self.root.exists(path):
+            if not masked:
+                self.create(path, mode=mode)
+                return
+            with self.root.folder(above) as folder:
+                try:
+                    os.close(self.writer.ops.create(name, mode, folder.fd))
+                except FileExistsError:
+                    return  # another process was as quick
+                except OSError as error:
+                    raise translate(error, "the lock cannot be made", path) from error
+        elif (kind := self.root.stat(path).kind) != "file":
+            raise WrongKind(kind, "file", path=path)
+
     def place(self, temporary: str, path: str) -> None:
         """Rename a temporary file to where it belongs, over what is there; folders on the way are made.
 
@@ -186,6 +214,14 @@ class Files:
         file = os.fdopen(fd, "a+b")
         file.seek(0, os.SEEK_END)
         return file
+
+    def unnamed(self) -> BinaryIO:
+        """A new file ``tmp/<digits>`` for its owner only, opened for reading and writing; `name` is its whole path."""
+        path = self.temporary(())
+        above, last = parent(path)
+        with self.root.folder(above) as folder:
+            fd = os.open(last, _WRITE_FLAGS, dir_fd=folder.fd)
+        return open(f"{self.root.path}/{path}", "r+b", opener=lambda _path, _flags: fd)
 
     def copy_folder(self, source: str, target: str) -> None:
         """Copy the regular files of a folder into a new one, both with their modes.
