@@ -16,18 +16,21 @@ from collections.abc import Iterator, Sequence
 
 from orlop.errors import AlreadyExists, Locked, NotFound, OrlopError
 from orlop.fs import Root, translate
-from orlop.rkt import ql
+from orlop.rkt import layout, ql
 from orlop.rkt.catalogue import Contents, Edit
 from orlop.rkt.files import DATABASE_MODE, Files
 from orlop.rkt.keylocks import PATIENCE, locked
 from orlop.rkt.ql import contents as rows
 
-FOLDER = "db"
-PATH = "db/ql.db"
-LOG = "db/.34a8b4c1ad933745146fdbfef3073706ee571625"
+FOLDER = layout.DATABASE
+PATH = layout.QL
+LOG = f"{FOLDER}/.34a8b4c1ad933745146fdbfef3073706ee571625"
 """The write-ahead log: a dot and the sha1 of ``ql.db``."""
-LOCK = "db/.f630cc97640448d8f823924a7df3ca00e4d9e53b"
+LOCK = f"{FOLDER}/.f630cc97640448d8f823924a7df3ca00e4d9e53b"
 """ql's lock file, there while the database is open: a dot and the sha1 of ``ql.dblockfile``."""
+
+READ_LIMIT = 64 << 20
+"""Bytes of a database or its log that are read at most: more than a hundred thousand images."""
 
 _FLOCK = struct.Struct("@hhqqi0q")  # struct flock of fcntl(2): type, whence, start, length, pid
 
@@ -85,7 +88,7 @@ class QlCatalogue:
     def read(self) -> Contents:
         """Every row. Where a commit was decided and cut off, as the log has it; nothing is written either way."""
         with self._transaction():
-            data, log = self._root.read(PATH), self._log()
+            data, log = self._root.read(PATH, READ_LIMIT), self._log()
         if ql.wal_state(log) is ql.LogState.COMPLETE:
             with _named(LOG):
                 data = ql.applied(data, log)
@@ -95,7 +98,7 @@ class QlCatalogue:
     def change(self, edits: Sequence[Edit]) -> None:
         with self._transaction():
             self._refuse_log()
-            data = self._root.read(PATH)
+            data = self._root.read(PATH, READ_LIMIT)
             with _named(PATH):
                 new = rows.edited(data, edits)
             if new != data:
@@ -125,7 +128,7 @@ class QlCatalogue:
 
     def _log(self) -> bytes:
         try:
-            return self._root.read(LOG)
+            return self._root.read(LOG, READ_LIMIT)
         except NotFound:
             return b""  # ql makes it anew at the next opening
 

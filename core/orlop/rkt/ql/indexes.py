@@ -65,7 +65,7 @@ def order(value: Value, tail: int) -> Key:
         case Blob(kind=kind, data=data) if kind == TIME:
             return (3, times.parse(data), tail)
         case str():
-            return (4, value.encode("utf-8", "surrogateescape"), tail)
+            return (4, scalars.text_bytes(value), tail)
     raise Malformed("an index is on a column whose values cannot be put in order")
 
 

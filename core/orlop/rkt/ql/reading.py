@@ -16,8 +16,10 @@ from orlop.rkt.ql.model import TIME, Blob, Column, Database, Index, Row, Table, 
 ROOT, COUNTER = 1, 2
 """The blocks that every file has: where the tables begin, and the row id given out last."""
 
-MOST_COLUMNS = 64
-MOST_TABLES = 256
+# Far more than rkt has, so that no file of some megabytes fills the memory.
+MOST_COLUMNS = 16
+MOST_TABLES = 64
+MOST_ROWS = 500_000
 
 _PLAIN_TIME = bytes((0x55 + TIME, 0x27, 20))
 
@@ -46,6 +48,7 @@ class Reader:
 
     def __init__(self, data: bytes) -> None:
         self.blocks = Blocks(data)
+        self._rows_left = MOST_ROWS
         self.row_handles: list[list[int]] = []
         self.index_handles: list[tuple[int, ...]] = []
         root = self._record(ROOT, 1)
@@ -113,6 +116,9 @@ class Reader:
         handles: list[int] = []
         rows: list[Row] = []
         while handle:
+            if self._rows_left == 0:
+                raise malformed(offset_of(handle), f"more than {MOST_ROWS} rows")
+            self._rows_left -= 1
             values = self._record(handle, columns + 2)
             following = _handle(values, 0, handle)
             identity = values[1] if len(values) > 1 else None

@@ -98,7 +98,7 @@ def _encoded(value: Scalar) -> bytes:
         case int():
             return _integer(value)
         case str():
-            return _text(value.encode("utf-8", "surrogateescape"))
+            return _text(text_bytes(value))
         case bytes():
             return _bytes(value)
 
@@ -113,6 +113,18 @@ def _integer(value: int) -> bytes:
         return bytes((0x4C + width,)) + value.to_bytes(width, "big")
     width = max(1, ((-value - 1).bit_length() + 7) // 8)  # -256 fits one byte: the sign is in the tag
     return bytes((0x4D - width,)) + (value & ((1 << 8 * width) - 1)).to_bytes(width, "big")
+
+
+def text_bytes(value: str) -> bytes:
+    """The bytes of a text, with those that were not UTF-8 as they came.
+
+    Raises:
+        Malformed: it has half of a surrogate pair that stands for no byte.
+    """
+    try:
+        return value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise Malformed("a text has half of a surrogate pair") from error
 
 
 def _text(value: bytes) -> bytes:
