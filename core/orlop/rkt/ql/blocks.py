@@ -61,7 +61,9 @@ def check_header(data: bytes) -> None:
         )
     if data[: len(MAGIC)] != MAGIC:
         raise Malformed(
-            "not a ql database: the first bytes are not 60 db 71 6c", field="byte 0", engine="unknown file format"
+            "not a ql database: the first bytes are not 60 db 71 6c",
+            field="byte 0",
+            engine="(file-002) unknown file format",
         )
     if len(data) < _FIRST or (len(data) - _FIRST) % ATOM:
         raise malformed(len(data), "the database is cut off in the middle")
