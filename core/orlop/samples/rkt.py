@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from orlop import times
 from orlop.errors import AlreadyExists
 from orlop.rkt import layout
-from orlop.rkt.catalogue import Edit, ImageRow, PutImage, PutRemote, RemoteRow
+from orlop.rkt.catalogue import DropImage, Edit, ImageRow, PutImage, PutRemote, RemoteRow
 from orlop.samples.trees import Files, archive
 
 NOW = times.parse("2026-09-01T08:00:00.000000001Z")
@@ -160,6 +160,10 @@ class AciRoot:
     def row(self, row: ImageRow) -> None:
         """Put a row into the catalogue, whatever it says."""
         self._edits.append(PutImage(row=row))
+
+    def forget(self, image: Aci) -> None:
+        """Take the row of an image out of the catalogue; its files stay."""
+        self._edits.append(DropImage(key=image.key))
 
     def remote(
         self, url: str, image: Aci | str, *, etag: str = "", max_age: int = 0, downloaded: int = NOW - _DAY
