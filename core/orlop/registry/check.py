@@ -80,7 +80,7 @@ def _structure(root: Root, model: Model, findings: Findings, progress: Progress)
         partial(checklinks.tags, root, model, findings),
         partial(checklinks.revisions, root, model, findings),
         partial(checkmanifests.manifests, model, findings),
-        partial(checkblobs.blobs, model, findings),
+        partial(checkblobs.blobs, root, model, findings, progress),
         partial(checklinks.lost_blobs, model, findings),
         partial(checklinks.layers, root, model, findings),
         partial(checkmanifests.indexes, model, findings),

@@ -1,15 +1,15 @@
-"""RG01: layers and configs whose bytes cannot be what their name says, as far as that shows without hashing layers."""
+"""RG01: layers and configs whose bytes cannot be what their name says, as far as that shows without hashing all."""
 
 from collections.abc import Iterator
 
 from orlop.finding import Severity
+from orlop.fs import Root
+from orlop.progress import Progress
 from orlop.registry import place
-from orlop.registry.checkfinding import BLOB_UNKNOWN, Findings, Found, needing
+from orlop.registry.checkfinding import BLOB_UNKNOWN, Findings, Found, Place, counted, needing, resolved
 from orlop.registry.checkmanifests import unreadable
+from orlop.registry.content import Result, Task, hash_one
 from orlop.registry.model import Model, State
-
-_CONFIG_BAD = (State.ALTERED, State.UNREADABLE)
-"""What a config is bad by, apart from its blob; one that parses as something else was pushed so."""
 
 
 def verification_failed(digest: str) -> str:
@@ -17,30 +17,116 @@ def verification_failed(digest: str) -> str:
     return f"filesystem layer verification failed for digest {digest}"
 
 
-def blobs(model: Model, findings: Findings) -> Iterator[Found]:
-    """Blobs that are empty, no files, altered or cannot be read, each once for all who need it."""
+def blobs(root: Root, model: Model, findings: Findings, progress: Progress) -> Iterator[Found]:
+    """Blobs that are empty, no files, altered or cannot be read, each once for all who need it.
+
+    A config is hashed by whoever reads the store. A layer is hashed here only where it has
+    another size than a manifest says.
+    """
     fine = (State.GOOD, State.MISSING)
-    bad = {digest: (blob.state, blob.why) for digest, blob in model.blobs.items() if blob.state not in fine}
+    bad = {
+        digest: (blob.state, blob.why)
+        for digest, blob in model.blobs.items()
+        if blob.state not in fine and digest not in findings.mentioned
+    }
     for digest, config in model.configs.items():
-        if config.state in _CONFIG_BAD and digest in model.blobs:
+        if config.state not in (*fine, State.TOO_LARGE) and digest in model.blobs:
             bad.setdefault(digest, (config.state, config.why))
-    for digest in [digest for digest in bad if digest in findings.mentioned]:
-        del bad[digest]  # a manifest: RG02 and RG03
     users = needing(model, bad)
     for digest, (state, why) in sorted(bad.items()):
-        severity = None if users[digest] else Severity.LATENT
-        if state is State.UNREADABLE:
-            severity = unreadable(why)
-        detail = f"{digest} cannot be used: {why or state.value}"
-        if not users[digest]:
-            detail += "; no manifest needs it now, and pushing it again will change nothing"
+        yield from _bad(root, model, findings, digest, state, why, users[digest], progress)
+    for digest, at in sorted(_sized_otherwise(model).items()):
+        if digest not in bad and digest not in findings.mentioned:
+            yield from _sized(root, model, findings, digest, at, progress)
+
+
+def _bad(
+    root: Root,
+    model: Model,
+    findings: Findings,
+    digest: str,
+    state: State,
+    why: str,
+    users: list[Place],
+    progress: Progress,
+) -> Iterator[Found]:
+    path = place.blob_data(model.base, digest)
+    size = model.blobs[digest].size
+    severity = None
+    says = verification_failed(digest)
+    detail = f"{digest} cannot be used: {why or state.value}"
+    title = ""
+    if state is State.MALFORMED and _hashed(root, model, digest, progress).matches:
+        detail = f"{digest} has the bytes that were pushed, and they are no image config: {why}"
         yield findings.make(
             "RG01",
-            place.blob_data(model.base, digest),
+            path,
             detail,
-            at=users[digest],
-            says=BLOB_UNKNOWN if state is State.WRONG_KIND else verification_failed(digest),
-            severity=severity,
-            title="blob-empty" if state is State.EMPTY else "",
-            size=model.blobs[digest].size,
+            at=users,
+            severity=Severity.INFORMATION,
+            title="config-unreadable",
+            size=size,
+            curable=False,
         )
+        return
+    if state is State.UNREADABLE:
+        severity = unreadable(why)
+    elif state is State.WRONG_KIND:
+        says = BLOB_UNKNOWN if "folder" in why else ""
+    elif state is State.EMPTY:
+        title = "blob-empty"
+    if not users and severity is None:
+        severity = Severity.LATENT
+        detail += "; no manifest needs it now, and pushing it again will change nothing"
+    yield findings.make("RG01", path, detail, at=users, says=says, severity=severity, title=title, size=size)
+
+
+def _hashed(root: Root, model: Model, digest: str, progress: Progress) -> Result:
+    size = model.blobs[digest].size
+    return hash_one(root, Task(digest=digest, path=place.blob_data(model.base, digest), size=size), progress, 0, size)
+
+
+def _sized_otherwise(model: Model) -> dict[str, dict[Place, int]]:
+    """Blobs that have another size than manifests say: who says so, and what."""
+    found: dict[str, dict[Place, int]] = {}
+    known, manifests = model.blobs, model.manifests
+    for repository in model.repositories.values():
+        for digest, link in repository.revisions.items():
+            manifest = manifests.get(digest)
+            if link.target != digest or manifest is None or manifest.state is not State.GOOD:
+                continue
+            for need in manifest.needs:
+                blob = known.get(need.digest) or known.get(resolved(repository, need.digest))
+                if blob is None or need.size is None or blob.size == need.size or blob.state is not State.GOOD:
+                    continue
+                found.setdefault(blob.digest, {})[repository.name, digest] = need.size
+    return found
+
+
+def _sized(
+    root: Root, model: Model, findings: Findings, digest: str, at: dict[Place, int], progress: Progress
+) -> Iterator[Found]:
+    """A size does not prove which of the two is wrong; the bytes do."""
+    result = _hashed(root, model, digest, progress)
+    if result.gone:
+        return
+    path = place.blob_data(model.base, digest)
+    said = " or ".join(str(size) for size in sorted(set(at.values())))
+    detail = f"{digest} has {result.task.size} bytes, and {counted(len(at), 'manifest')} "
+    detail += f"{'says' if len(at) == 1 else 'say'} {said}"
+    if not result.matches:
+        detail += f": they hash to {result.actual}" if result.actual else f"; it cannot be read: {result.why}"
+        users = needing(model, [digest])[digest]
+        says = verification_failed(digest)
+        yield findings.make("RG01", path, detail, at=users, says=says, size=result.task.size)
+        return
+    yield findings.make(
+        "RG01",
+        path,
+        f"{detail}; the bytes are those of its digest, so the manifest is wrong since it was pushed",
+        at=at,
+        severity=Severity.LATENT,
+        title="size-in-manifest-wrong",
+        size=result.task.size,
+        curable=False,
+    )

@@ -99,6 +99,7 @@ class Findings:
         size: int | None = None,
         above: bool = True,
         quiet: bool = False,
+        curable: bool = True,
     ) -> Found:
         """A finding with all that hangs on it.
 
@@ -116,6 +117,7 @@ class Findings:
             size: as `Finding.bytes`.
             above: whether the indexes and tags above those manifests are affected too.
             quiet: whether it is about those manifests without naming them.
+            curable: whether there is anything to repair.
         """
         about = RULES[rule]
         first = tuple(dict.fromkeys(at))
@@ -130,7 +132,7 @@ class Findings:
                 path=path,
                 detail=detail,
                 engine_says=says,
-                repair=repair or about.repair,
+                repair=(repair or about.repair) if curable else None,
                 images=() if quiet else (*own, *others),
                 names=tuple(sorted({*names, *(() if quiet else self.affected.names(places))})),
                 subject=subject,
@@ -188,7 +190,7 @@ def reads_well(manifest: Manifest | None) -> bool:
     return manifest is not None and manifest.state is State.GOOD
 
 
-def needing(model: Model, digests: Collection[str]) -> Mapping[str, Sequence[Place]]:
+def needing(model: Model, digests: Collection[str]) -> Mapping[str, list[Place]]:
     """Who needs some blobs, each a config or layer: the manifests in the repositories that know them."""
     found: dict[str, list[Place]] = {digest: [] for digest in digests}
     if not found:

@@ -86,7 +86,9 @@ def _unresolvable(root: Root, model: Model, findings: Findings, repository: Repo
             repair=repair,
             above=False,
         )
-    severity = Severity.BLOCKS
+    says = _says(root, link)
+    stops = bool(says and repository.revisions)
+    severity = Severity.BLOCKS if stops else Severity.UNUSABLE
     if link.state is State.UNREADABLE:
         severity = unreadable(link.why)
     return findings.make(
@@ -95,8 +97,8 @@ def _unresolvable(root: Root, model: Model, findings: Findings, repository: Repo
         f"what the tag {name} means cannot be read: {link.why}; {said}",
         at=at,
         names=[name],
-        says=_says(root, link),
-        severity=severity if repository.revisions else Severity.UNUSABLE,
+        says=says,
+        severity=severity,
         repair=repair,
         above=False,
     )

@@ -18,11 +18,7 @@ from orlop.registry.checkfinding import (
 )
 from orlop.registry.checkspace import Owners
 from orlop.registry.layout import LINK, MODERN, REVISIONS
-from orlop.registry.model import Manifest, Model, Repository, State, What
-
-_TOO_LARGE_SAYS = "storage: read exceeds limit"
-_STOPS = (State.EMPTY, State.MALFORMED, State.TOO_LARGE, State.ALTERED)
-"""What garbage collection stops at, where the bytes are no manifest; it passes over what is not there."""
+from orlop.registry.model import Manifest, Model, Repository, State
 
 
 def revision_link(repository: Repository, digest: str) -> str:
@@ -89,33 +85,27 @@ def _at_risk(model: Model, repositories: list[str]) -> tuple[int, int]:
 
 
 def _unusable(model: Model, findings: Findings, manifest: Manifest) -> Found:
-    """RG02 where it parses, else RG03; S1 only where garbage collection reaches it."""
+    """RG02 where the registry reads it, else RG03; S1 only where garbage collection comes to it and stops."""
     path = place.blob_data(model.base, manifest.digest)
     at = findings.mentioned[manifest.digest]
-    reached = bool(model.repositories_of.get(manifest.digest))
-    too_large = manifest.size > ENGINE_READS and manifest.state is not State.WRONG_KIND
-    says = _TOO_LARGE_SAYS if too_large else manifest.engine_says
-    if manifest.state is State.ALTERED and manifest.what is not What.UNKNOWN and not too_large:
-        return findings.make("RG02", path, manifest.why, at=at, says=says, size=manifest.size)
-    if manifest.state is State.UNREADABLE:
-        severity = unreadable(manifest.why)
-    elif reached and (too_large or manifest.state in _STOPS):
-        severity = Severity.BLOCKS
-        says = _retrieving(manifest.digest, says or "unexpected end of JSON input")
-    else:
-        severity = Severity.UNUSABLE
-        says = says or MANIFEST_UNKNOWN
+    too_large = manifest.size > ENGINE_READS and manifest.state in (State.GOOD, State.ALTERED, State.TOO_LARGE)
+    if manifest.state is State.ALTERED and not too_large:
+        return findings.make("RG02", path, manifest.why, at=at, size=manifest.size)
     why = manifest.why
+    says = manifest.engine_says
     if too_large:
         why = f"it has {manifest.size} bytes, and the registry reads {ENGINE_READS} of a manifest"
         why += f"; {manifest.why}" if manifest.state is State.ALTERED else ""
+        says = f"failed to retrieve manifest for digest {manifest.digest}: storage: read exceeds limit"
+    severity = Severity.UNUSABLE
+    if manifest.state is State.UNREADABLE:
+        severity = unreadable(manifest.why)
+    elif manifest.state is State.WRONG_KIND:
+        says = MANIFEST_UNKNOWN if "folder" in why else ""
+    elif says and model.repositories_of.get(manifest.digest):
+        severity = Severity.BLOCKS
+        says = f"failed to garbage collect: failed to mark: {says}"
     return findings.make("RG03", path, why, at=at, says=says, severity=severity, size=manifest.size)
-
-
-def _retrieving(digest: str, why: str) -> str:
-    if "failed to retrieve manifest" in why:
-        return why
-    return f"failed to garbage collect: failed to mark: failed to retrieve manifest for digest {digest}: {why}"
 
 
 # --- indexes -----------------------------------------------------------------
@@ -185,6 +175,7 @@ def _sparse(findings: Findings, repository: Repository, digests: list[str], abse
         says=MANIFEST_UNKNOWN,
         severity=Severity.INFORMATION,
         title="index-sparse",
+        curable=False,
     )
 
 
