@@ -7,6 +7,7 @@ raises as the library does; `Answered` carries what was returned next to an erro
 """
 
 import base64
+import dataclasses
 import errno
 import gzip
 import hashlib
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orlop import times
 from orlop.errors import (
     AlreadyExists,
     Ambiguous,
@@ -31,6 +33,21 @@ from orlop.errors import (
     Refused,
     Unsupported,
     WrongKind,
+)
+from orlop.rkt.errors import (
+    AciNotFound,
+    BadIdentifier,
+    BadImage,
+    BadKey,
+    BadQuery,
+    ImportFailed,
+    KeyNotFound,
+    LockFailed,
+    ManifestDamaged,
+    ManifestUnreadable,
+    RemoteNotFound,
+    RowNotFound,
+    StoreRemoval,
 )
 
 Record = dict[str, Any]
@@ -50,6 +67,8 @@ class Component:
     close: Callable[[Any], None] = lambda _: None
     spelled: Callable[[Any], Mapping[str, str]] = lambda _: {}
     """Random names with their spelling in the records, such as ``<uuid:u>``; one once told stays for the case."""
+    masked: str = ""
+    """Paths that begin so are not compared: the component keeps something else there."""
 
 
 class Answered(Exception):
@@ -59,6 +78,10 @@ class Answered(Exception):
         super().__init__(str(error))
         self.error = error
         self.value = value
+
+
+class Time(int):
+    """A time in a value, in nanoseconds; told as ``@n`` where it was taken during step n of the case."""
 
 
 class CallbackStopped(Exception):
@@ -249,6 +272,25 @@ OWN_KINDS: dict[str, type[BaseException] | tuple[type[BaseException], ...]] = {
     "bad_seek": OrlopError,
     "writer_closed": OrlopError,
     "layer_closed": OrlopError,
+    "aci_not_found": AciNotFound,
+    "key_not_found": KeyNotFound,
+    "wrong_prefix": BadKey,
+    "too_short": BadKey,
+    "image_not_found": RowNotFound,
+    "aciinfo_not_found": RowNotFound,
+    "remote_not_found": RemoteNotFound,
+    "store_removal": StoreRemoval,
+    "decompress": BadImage,
+    "copy": BadImage,
+    "bad_manifest": BadImage,
+    "manifest_unreadable": ManifestUnreadable,
+    "manifest_damaged": ManifestDamaged,
+    "not_a_file": NotFound,
+    "import": ImportFailed,
+    "lock": LockFailed,
+    "bad_identifier": BadIdentifier,
+    "bad_query": BadQuery,
+    "db_bad_magic": Malformed,
     "panic": OrlopError,
 }
 """The error that stands for each recorded kind; ``os`` is told by its errno."""
@@ -343,6 +385,8 @@ class Step:
     sandbox: Path
     earlier: list[Record] = field(default_factory=list)
     """The records of the case before this one."""
+    masked: str = ""
+    """As of the component."""
     tainted: frozenset[str] = frozenset()
     """Paths that differ since an earlier deviation."""
     deviated: bool = False
@@ -385,25 +429,30 @@ def play(component: Component, records: list[Record], sandbox: Path) -> Iterator
     root = sandbox / "root"
     subject: list[Any] = []
     spelled: dict[str, str] = {}
+    clock: list[tuple[int, int]] = []
     try:
         if component.root_mode is not None:
             root.mkdir()
             root.chmod(component.root_mode)
         subject.append(component.open(str(root), records[0]["variant"]))
         expected: Tree = {}
-        before = snapshot(sandbox)
+        before = _unmasked(snapshot(sandbox), component.masked)
         for index, record in enumerate(records):
             expected = expected if record["tree_after"] == "same" else record["tree_after"]
+            begun = times.now()
             answer = _perform(component, subject, record, root, spelled)
+            clock.append((begun, times.now()))
+            answer = dataclasses.replace(answer, value=timed(answer.value, clock))
             spelled |= component.spelled(subject[0])
             _respell(answer, spelled)
-            after = snapshot(sandbox, spelled)
+            after = _unmasked(snapshot(sandbox, spelled), component.masked)
             yield Step(
                 record=record,
                 answer=answer,
-                expected=expected,
+                expected=_unmasked(expected, component.masked),
                 before=before,
                 after=after,
+                masked=component.masked,
                 sandbox=sandbox,
                 earlier=records[:index],
             )
@@ -412,6 +461,20 @@ def play(component: Component, records: list[Record], sandbox: Path) -> Iterator
         os.umask(umask)
         for opened in subject:
             component.close(opened)
+
+
+def timed(value: object, clock: list[tuple[int, int]]) -> object:
+    """A value with its times as the records tell them."""
+    if isinstance(value, Time):
+        step = next((step for step, (begun, ended) in enumerate(clock) if begun <= value <= ended), None)
+        return times.rfc3339(value) if step is None else f"@{step}"
+    if isinstance(value, dict):
+        return {name: timed(item, clock) for name, item in value.items()}
+    return [timed(item, clock) for item in value] if isinstance(value, list) else value
+
+
+def _unmasked(tree: Tree, masked: str) -> Tree:
+    return {path: entry for path, entry in tree.items() if not masked or not path.startswith(masked)}
 
 
 def _respell(answer: Answer, spelled: Mapping[str, str]) -> None:

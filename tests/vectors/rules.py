@@ -59,7 +59,7 @@ def _exact_modes(step: Step) -> bool:
 
 def _temporary(path: str) -> bool:
     name = posixpath.basename(path)
-    return name.endswith(".tmp") or name.startswith(".tmp-")
+    return name.endswith(".tmp") or name.startswith(".tmp-") or path == "tmp/*"
 
 
 def _fixed_names(step: Step) -> bool:
@@ -109,6 +109,25 @@ def _hmac(step: Step) -> bool:
     if isinstance(step.answer.value, bytes) and not step.same:
         return b'"HMAC"' in step.answer.value
     return step.same and bool(step.differing) and all(has_hmac(path) for path in step.differing)
+
+
+LOG = "db/.34a8b4c1ad933745146fdbfef3073706ee571625"
+"""The write-ahead log of rkt's database."""
+
+
+def _log_kept(step: Step) -> bool:
+    """rkt's database does not open over a log that holds something, and deletes it."""
+    if step.record["component"] != "rkt" or step.differing - step.tainted - {LOG}:
+        return False
+    if step.same:
+        return step.differing == {LOG} and LOG not in step.expected
+    return step.before.get(LOG, {"size": 0})["size"] != 0 and step.answer.error is None
+
+
+def _other_database(step: Step) -> bool:
+    """What a case does to rkt's database does not reach the one that is there."""
+    reached = (record["args"].get("path", "").startswith(step.masked) for record in step.earlier)
+    return bool(step.masked) and any(reached) and step.answer.error is None and not step.differing - step.tainted
 
 
 _REFERENCES = frozenset({"refstore", "tagstore"})
@@ -238,6 +257,16 @@ RULES = (
         name="no file left after a refusal",
         sentence="a refused input leaves no temporary file",
         covers=_no_leftover,
+    ),
+    Rule(
+        name="logs are kept",
+        sentence="a write-ahead log that holds something is never deleted: rows are read as they were before it",
+        covers=_log_kept,
+    ),
+    Rule(
+        name="another database",
+        sentence="what happens to rkt's database does not reach the rows of a store that has its own",
+        covers=_other_database,
     ),
     Rule(
         name="links are not followed",

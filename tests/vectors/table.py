@@ -5,6 +5,7 @@ from tests.vectors.adapter import Component
 from tests.vectors.images import IMAGE_BACKEND, IMAGE_STORE
 from tests.vectors.images_v1 import IMAGE_V1
 from tests.vectors.registry_layers import REGISTRY
+from tests.vectors.rkt_store import RKT_STORE, RKT_STORE_ON_SQLITE
 
 TABLE: dict[str, Component] = {
     "imagefs": IMAGE_BACKEND,
@@ -14,6 +15,8 @@ TABLE: dict[str, Component] = {
     "metastore": metadata.METASTORE,
     "registry": REGISTRY,
     "refstore": names.REFERENCE_STORE,
+    "rkt": RKT_STORE,
+    "rkt on SQLite": RKT_STORE_ON_SQLITE,
     "tagstore": names.TAG_STORE,
 }
 
@@ -21,3 +24,8 @@ TABLE: dict[str, Component] = {
 def component(name: str) -> Component | None:
     """The row of a recorded component, or None where there is none."""
     return TABLE.get(name) or TABLE.get(name.partition("-")[0])
+
+
+def rows(name: str) -> tuple[str, ...]:
+    """The names of all rows that a recorded component is performed with."""
+    return (name, *(row for row in TABLE if row.startswith(f"{name} on ")))

@@ -127,3 +127,44 @@ def test_random_names_are_compared_as_the_case_calls_them(tmp_path: Path) -> Non
     (tmp_path / "root" / "1f-2e").mkdir(parents=True)
     assert set(adapter.snapshot(tmp_path, {"1f-2e": "<uuid:u>"})) == {".", "<uuid:u>"}
     assert set(adapter.snapshot(tmp_path)) == {".", "1f-2e"}
+
+
+def test_a_log_of_rkts_database_may_stay_but_rows_may_not_be_lost() -> None:
+    log = {**FILE, "size": 1}
+    lost = {"ok": False, "kind": "aciinfo_not_found", "error": "…"}
+
+    def step(answer: Answer, before: Tree) -> Step:
+        kept = {rules.LOG: log, "blob": OTHER}
+        return _step(answer, component="rkt", result=lost, expected={"blob": OTHER}, before=before, after=kept)
+
+    found = step(Answer(value={"name": "a"}), {rules.LOG: log})
+    assert _name(found) == "logs are kept"
+    assert _name(step(Answer(value={"name": "a"}), {})) == ""
+    assert _name(step(Answer(error=NotFound("gone")), {rules.LOG: log})) == ""
+
+
+def test_only_what_was_done_to_rkts_database_excuses_another() -> None:
+    done: Record = {"op": "fs_write", "args": {"path": "db/ql.db"}}
+    lost = {"ok": False, "kind": "db_bad_magic", "error": "…"}
+
+    def step(*earlier: Record, masked: str = "db/") -> Step:
+        found = _step(Answer(), component="rkt", result=lost)
+        found.masked = masked
+        found.earlier = list(earlier)
+        return found
+
+    assert _name(step(done)) == "another database"
+    assert _name(step()) == ""
+    assert _name(step(done, masked="")) == ""
+
+
+def test_a_time_is_told_by_the_step_that_took_it() -> None:
+    clock = [(10, 20), (20, 30)]
+
+    assert adapter.timed([adapter.Time(25), {"at": adapter.Time(10)}], clock) == ["@1", {"at": "@0"}]
+    assert adapter.timed(adapter.Time(31), clock) == "1970-01-01T00:00:00.000000031Z"
+
+
+def _name(step: Step) -> str:
+    rule = rules.rule_for(step)
+    return rule.name if rule is not None else ""

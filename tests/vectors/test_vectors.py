@@ -15,7 +15,9 @@ from tests.vectors import adapter, rules, table
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     folder: Path = metafunc.config.getoption("--vectors")
     found = [
-        pytest.param(component, records, id=f"{component}:{case}") for component, case, records in adapter.cases(folder)
+        pytest.param(row, records, id=f"{row}:{case}")
+        for component, case, records in adapter.cases(folder)
+        for row in table.rows(component)
     ]
     metafunc.parametrize(("component", "records"), found)
 

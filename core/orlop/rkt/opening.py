@@ -143,13 +143,13 @@ def _establish(root: Root, files: Files, catalogue: SqliteCatalogue | QlCatalogu
     """Make the database where there is none; an empty file counts as none, as it does for rkt."""
     sqlite = isinstance(catalogue, SqliteCatalogue)
     path = catalogue.path
-    if root.exists(path) and (found := root.stat(path)).kind == "file" and found.size == 0:
+    if not root.exists(path):
+        with contextlib.suppress(AlreadyExists):  # another process was as quick
+            catalogue.create()
+    elif (found := root.stat(path)).kind == "file" and found.size == 0:
         empty = SqliteFormat().empty() if sqlite else QlFormat().empty()
         with keylocks.locked(root, layout.DATABASE, exclusive=True):
             files.replace(path, empty, mode=found.mode)
-    else:
-        with contextlib.suppress(AlreadyExists):
-            catalogue.create()
     if not sqlite:
         files.create(LOG, mode=DATABASE_MODE)
 

@@ -245,14 +245,16 @@ class AciStore:
                 selection.row_of(self._catalogue.read().images, key)
             self._catalogue.change((DropImage(key=key),))
             causes: list[OrlopError] = []
+            words = "some aci disk entries cannot be removed: "
             for path, keep in ((layout.blob(key), layout.BLOBS), (layout.manifest(key), layout.MANIFESTS)):
                 try:
                     self._files.erase(path, keep=keep)
                 except OrlopError as error:
+                    error.path = path
                     causes.append(error)
+                    words += f"[{self._spelled(error)}]"
         if causes:
-            words = "".join(f"[{self._spelled(cause)}]" for cause in causes)
-            raise StoreRemoval(key, causes, engine=f"some aci disk entries cannot be removed: {words}")
+            raise StoreRemoval(key, causes, engine=words)
 
     def has_full_key(self, key: str) -> bool:
         """Whether the manifest of exactly this key is there.
