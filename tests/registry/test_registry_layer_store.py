@@ -334,6 +334,21 @@ def test_what_another_wrote_meanwhile_is_proven_too(layers: LayerStore) -> None:
     assert first.finish(DIGEST).size == len(CONTENT)
 
 
+@pytest.mark.parametrize("going_on", [False, True], ids=["finished at once", "written to once more"])
+def test_what_another_wrote_over_is_read_again(layers: LayerStore, going_on: bool) -> None:
+    first = layers.upload()
+    first.write(b"0123")
+    layers.resume(first.uuid).write_at(b"abcde", 0)
+    wanted = b"abcde"
+    if going_on:
+        first.seek(0, os.SEEK_END)
+        assert first.offset == 4, "what another wrote is not known yet"
+        first.seek(5)
+        first.write(b"f")
+        wanted = b"abcdef"
+    assert content_of(layers, first.finish(Digest.of(wanted)).digest) == wanted
+
+
 def test_saved_hash_states_go_as_soon_as_the_data_moves_on(driver: Driver, layers: LayerStore) -> None:
     upload = layers.upload()
     upload.write(b"oth")

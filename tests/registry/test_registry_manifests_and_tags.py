@@ -10,7 +10,7 @@ from orlop.errors import DigestMismatch, Malformed, NoPermission, NotFound, Orlo
 from orlop.fs.writer import System
 from orlop.registry.driver import Driver
 from orlop.registry.filedriver import FileDriver
-from orlop.registry.layout import MODERN
+from orlop.registry.layout import MODERN, Layout
 from orlop.registry.memorydriver import MemoryDriver
 from orlop.registry.storage import RegistryStorage, Repository
 
@@ -343,6 +343,15 @@ def test_repositories_are_found_nested_and_with_anything_in_them(storage: Regist
         "team-x",
         "zoo",
     ]
+
+
+def test_a_layout_without_underscores_keeps_its_own_folders_apart(driver: Driver) -> None:
+    plain = Layout(layers="layers", manifests="manifests", uploads="uploads")
+    storage = RegistryStorage(driver, layout=plain)
+    storage.repository("team").manifests.put(MANIFEST)
+    storage.repository("team/app").layers.upload()
+    driver.put(f"{plain.repositories}/team/layers/uploads/stray", b"")
+    assert list(storage.repositories()) == ["team", "team/app"]
 
 
 def test_the_longest_name_is_found_and_no_longer_one(storage: RegistryStorage, driver: Driver) -> None:
