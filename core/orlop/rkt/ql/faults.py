@@ -57,11 +57,11 @@ def _index_faults(reader: Reader) -> Iterator[str]:
             if not agrees:
                 yield f"the index {index.name} of the table {table.name} is damaged: {why}"
     own, expressions = reader.database.table(INDEXES), reader.database.table(EXPRESSIONS)
-    if own is None:
+    if own is None and expressions is None:
         return  # an older ql had no such tables
-    if {(row.value(0), row.value(1)): row.value(4) for row in own.rows} != roots:
+    if own is None or {(row.value(0), row.value(1)): row.value(4) for row in own.rows} != roots:
         yield "ql's own table of the indexes does not agree with the tables"
-    if expressions is None or {row.value(0) for row in expressions.rows} != {row.id for row in own.rows}:
+    elif expressions is None or {row.value(0) for row in expressions.rows} != {row.id for row in own.rows}:
         yield "ql's own table of what the indexes are on does not agree with that of the indexes"
 
 

@@ -24,6 +24,9 @@ MOST_BYTES = 1 << 16
 MOST_TEXT = (1 << 16) - 1
 INT_MIN, INT_MAX = -(1 << 63), (1 << 63) - 1
 
+_SMALL = tuple(bytes((tag,)) for tag in range(0x55, 0x100))
+"""The integers that are their own tag."""
+
 
 Scalar: TypeAlias = bool | int | str | bytes | None
 
@@ -90,22 +93,16 @@ def encode(*values: Scalar) -> bytes:
 
 
 def _encoded(value: Scalar) -> bytes:
-    match value:
-        case None:
-            return b"\0"
-        case bool():
-            return b"\2" if value else b"\1"
-        case int():
-            return _integer(value)
-        case str():
-            return _text(text_bytes(value))
-        case bytes():
-            return _bytes(value)
+    if value is None:
+        return b"\0"
+    if isinstance(value, bool):
+        return b"\2" if value else b"\1"
+    if isinstance(value, int):
+        return _SMALL[value] if 0 <= value < len(_SMALL) else _integer(value)
+    return _text(text_bytes(value)) if isinstance(value, str) else _bytes(value)
 
 
 def _integer(value: int) -> bytes:
-    if 0 <= value <= 0xFF - 0x55:
-        return bytes((0x55 + value,))
     if not INT_MIN <= value <= INT_MAX:
         raise Malformed(f"the integer {value} does not fit 64 bits")
     if value > 0:
