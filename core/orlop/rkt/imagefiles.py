@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from orlop import jsonrules
-from orlop.errors import Malformed, NotFound, OrlopError, TooLarge, WrongKind
+from orlop.errors import Malformed, NoPermission, NotFound, OrlopError, TooLarge, WrongKind
 from orlop.fs import Folder, Root, Stat, join
 from orlop.rkt import layout
 from orlop.rkt import manifest as manifests
@@ -90,8 +90,10 @@ def _manifest(folder: Folder, name: str, found: Stat) -> Manifest:
         return Manifest(state=State.TOO_LARGE, why=f"the manifest is {error.what}: {error.why}")
     except WrongKind as error:
         return Manifest(state=State.WRONG_KIND, why=f"a {error.found} is in the place of the manifest")
+    except NoPermission as error:
+        return Manifest(state=State.UNREADABLE, why=error.why)
     except OrlopError as error:
-        return Manifest(state=State.UNREADABLE, why=error.why or error.what)
+        return Manifest(state=State.UNREADABLE, why=error.why or error.what, engine_says=error.why or error.what)
     return parsed(raw)
 
 

@@ -47,7 +47,7 @@ def join_model(root: Root, parts: Parts) -> Model:
         unreadable=unreadable,
         engine=engine,
         engine_text=engine_text,
-        notes=notes(root, parts.catalogue, unreadable, engine, engine_text),
+        notes=notes(root, parts.catalogue, unreadable, engine, engine_text, _denied(parts)),
         seen_at=times.now(),
         pods_known=parts.pods.known,
         pods_seen=parts.pods.entries,
@@ -55,6 +55,11 @@ def join_model(root: Root, parts: Parts) -> Model:
         trees_of=_grouped((tree.image, tree.id) for tree in trees.values() if tree.image is not None),
         dependents_of=_grouped((key, image.key) for image in images.values() for key in image.dependencies if key),
     )
+
+
+def _denied(parts: Parts) -> int:
+    """How many manifests this user may not read."""
+    return sum(found.state is State.UNREADABLE and not found.engine_says for _, found in parts.manifests.items())
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:

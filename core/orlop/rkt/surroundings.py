@@ -31,12 +31,18 @@ def engine_state(root: Root) -> tuple[EngineState, str]:
 
 
 def notes(
-    root: Root, catalogue: CatalogueFile, unreadable: Sequence[Unreadable], engine: EngineState, engine_text: str
+    root: Root,
+    catalogue: CatalogueFile,
+    unreadable: Sequence[Unreadable],
+    engine: EngineState,
+    engine_text: str,
+    hidden: int,
 ) -> tuple[Note, ...]:
-    """What the list says above its rows."""
+    """What the list says above its rows; `hidden` manifests may not be read by this user."""
     return (
         *_of_catalogue(root, catalogue),
         *_unreadable(unreadable),
+        *_of_manifests(hidden),
         *_of_engine(engine, engine_text),
     )
 
@@ -85,6 +91,12 @@ def _unreadable(unreadable: Sequence[Unreadable]) -> Iterator[Note]:
             yield Note(text=f"{len(paths)} entries cannot be read: {why}", path=folder, unreadable=True)
         else:
             yield from (Note(text=f"cannot be read: {why}", path=path, unreadable=True) for path in paths)
+
+
+def _of_manifests(hidden: int) -> Iterator[Note]:
+    if hidden:
+        text = f"{hidden} manifest{'' if hidden == 1 else 's'} cannot be read: permission denied"
+        yield Note(text=text, path=layout.MANIFESTS, unreadable=True)
 
 
 def _of_engine(engine: EngineState, text: str) -> Iterator[Note]:
