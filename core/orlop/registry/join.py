@@ -4,9 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from orlop import times
-from orlop.fs import Root
 from orlop.records import EngineState, Note
-from orlop.registry import processes
 from orlop.registry.layout import SCHEDULER
 from orlop.registry.model import Blob, Cache, Config, Foreign, Manifest, Model, Repository, State, Unreadable
 
@@ -29,9 +27,8 @@ class Parts:
     unreadable: Sequence[Unreadable]
 
 
-def join_model(root: Root, parts: Parts) -> Model:
-    """The model of some parts."""
-    engine, engine_text = processes.engine_state(root)
+def join_model(parts: Parts, engine: EngineState, engine_text: str) -> Model:
+    """The model of some parts, and of what is known of the registry that works on them."""
     repositories = parts.repositories.values()
     known = _repositories_of(repositories)
     return Model(
