@@ -74,6 +74,7 @@ def _touching(keys: Sequence[Key] | None) -> _Touches:
 def _structure(root: Root, model: Model, findings: Findings, progress: Progress) -> Iterator[Found]:
     """Every rule in turn."""
     owners = checkspace.Owners(model)
+    needs = checkspace.Needs(model)
     parts: Sequence[Callable[[], Iterator[Found]]] = (
         partial(checkforeign.schedule, model, findings),
         partial(checkforeign.foreign, root, model, findings),
@@ -85,8 +86,8 @@ def _structure(root: Root, model: Model, findings: Findings, progress: Progress)
         partial(checklinks.layers, root, model, findings),
         partial(checkmanifests.indexes, model, findings),
         partial(checkmanifests.untagged, model, findings, owners),
-        partial(checkspace.orphan_blobs, model, findings),
-        partial(checkspace.orphan_links, model, findings),
+        partial(checkspace.orphan_blobs, model, findings, needs),
+        partial(checkspace.orphan_links, model, findings, needs),
         partial(checkspace.empty, model, findings),
         partial(checkspace.uploads, model, findings),
         partial(checkspace.sharing, model, findings, owners),

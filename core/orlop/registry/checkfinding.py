@@ -90,6 +90,7 @@ class Findings:
         detail: str,
         *,
         at: Iterable[Place] = (),
+        images: Collection[str] = (),
         names: Collection[str] = (),
         says: str = "",
         severity: Severity | None = None,
@@ -108,6 +109,7 @@ class Findings:
             path: the file or folder.
             detail: one sentence.
             at: the manifests that it affects.
+            images: further manifests that it affects, whose rows it does not touch.
             names: further names that it affects.
             says: the engine's message.
             severity: another than the rule's.
@@ -133,7 +135,7 @@ class Findings:
                 detail=detail,
                 engine_says=says,
                 repair=(repair or about.repair) if curable else None,
-                images=() if quiet else (*own, *others),
+                images=(*images, *(() if quiet else (*own, *others))),
                 names=tuple(sorted({*names, *(() if quiet else self.affected.names(places))})),
                 subject=subject,
                 bytes=size,

@@ -73,18 +73,17 @@ def _unresolvable(root: Root, model: Model, findings: Findings, repository: Repo
     candidates = _candidates(repository, tag)
     said = _words(candidates)
     repair = (Repair.REMOVE, Repair.REBUILD)[len(candidates)] if len(candidates) < 2 else Repair.LOSSY
-    at = [(repository.name, digest) for digest in candidates]
+    likely = candidates if len(candidates) == 1 else []
     link = tag.current
     if link.state is State.MISSING:
         return findings.make(
             "RG09",
             link.path,
             f"the tag {name} does not say what it means: {said}",
-            at=at,
+            images=likely,
             names=[name],
             says=MANIFEST_UNKNOWN,
             repair=repair,
-            above=False,
         )
     says = _says(root, link)
     stops = bool(says and repository.revisions)
@@ -95,12 +94,11 @@ def _unresolvable(root: Root, model: Model, findings: Findings, repository: Repo
         "RG08",
         link.path,
         f"what the tag {name} means cannot be read: {link.why}; {said}",
-        at=at,
+        images=likely,
         names=[name],
         says=says,
         severity=severity,
         repair=repair,
-        above=False,
     )
 
 

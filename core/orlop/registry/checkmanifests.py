@@ -88,14 +88,14 @@ def _unusable(model: Model, findings: Findings, manifest: Manifest) -> Found:
     """RG02 where the registry reads it, else RG03; S1 only where garbage collection comes to it and stops."""
     path = place.blob_data(model.base, manifest.digest)
     at = findings.mentioned[manifest.digest]
-    too_large = manifest.size > ENGINE_READS and manifest.state in (State.GOOD, State.ALTERED, State.TOO_LARGE)
+    too_large = manifest.size > ENGINE_READS and manifest.state not in (State.UNREADABLE, State.WRONG_KIND)
     if manifest.state is State.ALTERED and not too_large:
         return findings.make("RG02", path, manifest.why, at=at, size=manifest.size)
     why = manifest.why
     says = manifest.engine_says
     if too_large:
         why = f"it has {manifest.size} bytes, and the registry reads {ENGINE_READS} of a manifest"
-        why += f"; {manifest.why}" if manifest.state is State.ALTERED else ""
+        why += f"; {manifest.why}" if manifest.state in (State.ALTERED, State.MALFORMED) else ""
         says = f"failed to retrieve manifest for digest {manifest.digest}: storage: read exceeds limit"
     severity = Severity.UNUSABLE
     if manifest.state is State.UNREADABLE:

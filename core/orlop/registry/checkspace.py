@@ -14,6 +14,7 @@ from orlop.registry.checkfinding import (
     Found,
     Place,
     counted,
+    good,
     known,
     missing,
     resolved,
@@ -75,45 +76,71 @@ def _blobs_of(repository: Repository, digest: str, manifest: Manifest | None) ->
 # --- what something needs ----------------------------------------------------
 
 
-def _needed(model: Model) -> tuple[set[str], int]:
-    """Every blob that some manifest needs, or may need; and how many manifests cannot say what they need."""
-    needed: set[str] = set()
-    unknown: set[str] = set()
-    waiting: list[tuple[Repository, str]] = []
-    for repository in model.repositories.values():
-        named = set(repository.revisions)
-        named.update(link.target for link in repository.revisions.values() if link.target is not None)
-        named.update(tag.current.target for tag in repository.tags.values() if tag.current.target is not None)
-        seen = set(named)
-        waiting = [(repository, digest) for digest in named]
+class Needs:
+    """What the manifests of each repository need, or may need: more than garbage collection follows.
+
+    A manifest counts as soon as a revision, a tag or an index of the repository names it, in
+    whatever state the link is: a repair may bring it back.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._by_repository = {name: self._of(repository) for name, repository in model.repositories.items()}
+
+    def _of(self, repository: Repository) -> tuple[set[str], int]:
+        manifests = self._model.manifests
+        links = repository.layers
+        waiting = list(repository.revisions)
+        waiting.extend(link.target for link in repository.revisions.values() if link.target is not None)
+        waiting.extend(tag.current.target for tag in repository.tags.values() if tag.current.target is not None)
+        seen: set[str] = set()
+        needed: set[str] = set()
+        unknown = 0
         while waiting:
-            _, digest = waiting.pop()
-            needed.add(digest)
-            manifest = model.manifests.get(digest)
+            digest = waiting.pop()
+            if digest in seen:
+                continue
+            seen.add(digest)
+            manifest = manifests.get(digest)
             if manifest is None or manifest.state is not State.GOOD:
-                unknown.add(digest)
+                unknown += 1
             if manifest is None:
                 continue
-            needed.update(resolved(repository, need.digest) for need in manifest.needs)
             needed.update(need.digest for need in manifest.needs)
-            for child in manifest.children:
-                if child.digest not in seen and not missing(model, child.digest):
-                    seen.add(child.digest)
-                    waiting.append((repository, child.digest))
-    return needed, len(unknown)
+            waiting.extend(child.digest for child in manifest.children if not missing(self._model, child.digest))
+        for digest in list(needed):
+            link = links.get(digest)
+            if link is not None and link.target is not None:
+                needed.add(link.target)
+        return needed | seen, unknown
+
+    def of(self, repository: str) -> tuple[set[str], int]:
+        """Digests that a repository needs, aliases and blobs; and how many of its manifests cannot say what they do."""
+        return self._by_repository[repository]
+
+    def all(self) -> tuple[set[str], int]:
+        """The same of the whole registry."""
+        needed: set[str] = set()
+        for mine, _ in self._by_repository.values():
+            needed |= mine
+        return needed, sum(unknown for _, unknown in self._by_repository.values())
 
 
-def orphan_blobs(model: Model, findings: Findings) -> Iterator[Found]:
+def _expiring(model: Model) -> set[str]:
+    """What a pull-through cache will remove by itself."""
+    return {entry.digest for entry in model.cache.entries} if model.cache is not None else set()
+
+
+def orphan_blobs(model: Model, findings: Findings, needs: Needs) -> Iterator[Found]:
     """RG14; none while a part of the store cannot be read, mere information while a manifest cannot."""
     if model.unreadable:
         return
-    needed, unknown = _needed(model)
-    expiring = {entry.digest for entry in model.cache.entries} if model.cache is not None else set()
+    needed, unknown = needs.all()
     remark = f"; it may belong to {counted(unknown, 'manifest')} that cannot be read" if unknown else ""
-    for digest in sorted(model.blobs.keys() - needed - expiring):
+    for digest in sorted(model.blobs.keys() - needed - _expiring(model)):
         blob = model.blobs[digest]
-        if blob.state is State.MISSING:
-            continue
+        if blob.state is not State.GOOD:
+            continue  # RG01
         young = model.seen_at - blob.mtime < GRACE
         linked = model.linked_in.get(digest, ())
         detail = f"no manifest of any repository needs {digest}{remark}"
@@ -123,19 +150,19 @@ def orphan_blobs(model: Model, findings: Findings) -> Iterator[Found]:
         yield findings.make("RG14", place.blob_data(model.base, digest), detail, size=blob.size, severity=severity)
 
 
-def orphan_links(model: Model, findings: Findings) -> Iterator[Found]:
+def orphan_links(model: Model, findings: Findings, needs: Needs) -> Iterator[Found]:
     """RG15, one for a repository."""
     if model.unreadable:
         return
-    expiring = {entry.digest for entry in model.cache.entries} if model.cache is not None else set()
+    expiring = _expiring(model)
     for repository in model.repositories.values():
         if repository.empty:
             continue  # RG16
-        needed, unknown = _needed_in(model, repository)
+        needed, unknown = needs.of(repository.name)
         over = [
             link
             for digest, link in repository.layers.items()
-            if link.target is not None and not {digest, link.target} & needed and link.target not in expiring
+            if digest not in needed and good(link) and link.target not in needed and link.target not in expiring
         ]
         if not over:
             continue
@@ -149,24 +176,6 @@ def orphan_links(model: Model, findings: Findings) -> Iterator[Found]:
         detail += f"; {counted(unknown, 'manifest')} that cannot be read may need them" if unknown else ""
         severity = Severity.SPACE if old and not unknown else Severity.INFORMATION
         yield findings.make("RG15", f"{repository.path}/{MODERN.layers}", detail, severity=severity)
-
-
-def _needed_in(model: Model, repository: Repository) -> tuple[set[str], int]:
-    """What the manifests of a repository name, and how many of them cannot say it."""
-    needed: set[str] = set()
-    unknown = 0
-    links = repository.layers
-    for digest in repository.revisions:
-        manifest = model.manifests.get(digest)
-        if manifest is None or manifest.state is not State.GOOD:
-            unknown += 1
-        if manifest is not None:
-            needed.update(need.digest for need in manifest.needs)
-    for digest in list(needed):
-        link = links.get(digest)
-        if link is not None and link.target is not None:
-            needed.add(link.target)
-    return needed, unknown
 
 
 # --- what was left -----------------------------------------------------------
