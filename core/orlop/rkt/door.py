@@ -126,8 +126,8 @@ class RktStore:
         return delta(before, self._snapshot)
 
     def watched(self) -> tuple[str, ...]:
-        """As the Protocol says: the store, its database, its two trees of files to the folders of two digits."""
-        folders = ["", layout.DATABASE, layout.TREES, layout.TEMPORARY]
+        """As the Protocol says: the database, trees, ``tmp``, and the folders that hold archives and manifests."""
+        folders = [layout.DATABASE, layout.TREES, layout.TEMPORARY]
         for base in (layout.BLOBS, layout.MANIFESTS):
             top = f"{base}/sha512"
             folders += [base, top, *(f"{top}/{name}" for name in self._folders(top))]
