@@ -110,10 +110,10 @@ def _demo(arguments: argparse.Namespace) -> int:
     if arguments.check:
         return demo.check(arguments)
     _need_terminal("orlop demo --check")
-    with demo.sample(arguments.keep) as made:
+    with demo.samples(arguments.keep) as made:
         from orlop_tui.app import run
 
-        return run([made.path], unlocked=True, title="demo", mouse=not arguments.no_mouse)
+        return run([sample.path for sample in made], unlocked=True, title="demo", mouse=not arguments.no_mouse)
 
 
 def _end_tidily() -> None:

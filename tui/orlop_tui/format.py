@@ -197,7 +197,9 @@ def state_sentence(row: Row, now: int) -> str:
 def listed_name(row: Row) -> str:
     """The name of a row in a list, not yet safe: an index's platform, which has none, stands under its index."""
     if row.under is None:
-        return NO_NAME if row.key.name is None else row.key.name
+        if row.key.name is None:
+            return f"{row.key.scope} {NO_NAME}" if row.key.scope else NO_NAME
+        return row.key.name
     return f"└ {row.key.name or row.platform or row.what}"
 
 

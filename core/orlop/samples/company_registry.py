@@ -20,7 +20,7 @@ class RegistrySample:
     path: str
     """Absolute path of the ``rootdirectory``."""
     expected: tuple[tuple[str, str], ...]
-    """(rule, path relative to the root) of every finding of damage or of space; sorted."""
+    """(rule, path relative to the root) of all that a check of structure finds, information included; sorted."""
     images: dict[str, str]
     """Short name → digest: ``base web web-arm web-all api api-old worker sbom moved`` and more."""
 
@@ -87,9 +87,14 @@ def _left_behind(root: RegistryRoot, images: dict[str, Pushed]) -> list[tuple[st
     upload = root.upload(
         "team/api", _UPLOAD, b"the first half of a layer\n" * 4000, started="2026-06-20T09:00:00Z", at=_MONTHS_AGO
     )
+    web = f"{MODERN.repository('team/web')}/_manifests/revisions"
+    shared = ("library/base", "team/api", "team/web", "team/web/worker")
     return [
-        ("RG13", MODERN.revision("team/api", images["api-old"].digest)),
+        ("RG07", web),
+        ("RG13", MODERN.revision_link("team/api", images["api-old"].digest)),
         ("RG17", upload),
+        ("RG19", web),
+        *(("RG20", MODERN.repository(name)) for name in shared),
     ]
 
 
@@ -97,25 +102,28 @@ def _plant(root: RegistryRoot, images: dict[str, Pushed]) -> list[tuple[str, str
     expected: list[tuple[str, str]] = []
 
     lost = root.image("tools/scanner", _files("scanner", 50_000), tags=["0.9"])
-    root_blob = MODERN.blob_data(lost.layers[0].digest)
-    os.unlink(root.at(root_blob))
+    layer = MODERN.blob_data(lost.layers[0].digest)
+    os.unlink(root.at(layer))
     os.rmdir(root.at(MODERN.blob(lost.layers[0].digest)))
-    expected.append(("RG05", root_blob))
+    expected += [("RG05", layer), ("RG16", MODERN.blobs)]
 
-    root.image("tools/lint", _files("lint", 40_000), tags=["3"])
+    lint = root.image("tools/lint", _files("lint", 40_000), tags=["3"])
     expected.append(("RG08", root.write(MODERN.tag_current("tools/lint", "3"), b"")))
+    expected.append(("RG13", MODERN.revision_link("tools/lint", lint.digest)))
 
     torn = root.image("tools/format", _files("format", 30_000), tags=["1"])
     expected.append(("RG12", root.write(MODERN.layer_link("tools/format", torn.layers[0].digest), b"sha256:")))
 
     empty = root.image("tools/docs", _files("docs", 20_000), tags=["latest"])
     expected.append(("RG03", root.write(MODERN.blob_data(empty.digest), b"")))
+    expected.append(("RG15", f"{MODERN.repository('tools/docs')}/_layers"))
 
     orphan = root.blob(b"a layer that no manifest names\n" * 5000, at=_MONTHS_AGO)
-    expected.append(("RG14", MODERN.blob(orphan)))
+    expected += [("RG14", MODERN.blob_data(blob)) for blob in (orphan, empty.config, empty.layers[0].digest)]
 
     undated = root.upload("tools/docs", _UNDATED, b"never dated\n" * 100, started="", at=_MONTHS_AGO)
     expected.append(("RG17", undated))
 
     expected.append(("RG18", root.write(f"{MODERN.tags('tools/lint')}/backup.tgz", b"somebody's backup")))
-    return expected
+    tools = ("tools/docs", "tools/format", "tools/lint", "tools/scanner")
+    return [*expected, *(("RG20", MODERN.repository(name)) for name in tools)]

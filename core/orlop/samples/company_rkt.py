@@ -18,7 +18,7 @@ class AciSample:
     path: str
     """Absolute path of rkt's data directory; the store is its ``cas``."""
     expected: tuple[tuple[str, str], ...]
-    """(rule, path relative to ``cas``) of every finding of damage or of space; sorted."""
+    """(rule, path relative to ``cas``) of all that a check of structure finds, information included; sorted."""
     images: dict[str, str]
     """Short name → key."""
 
@@ -37,7 +37,8 @@ def make_rkt(folder: str, *, damage: bool = True, catalogue: str = "ql") -> AciS
     """
     root = AciRoot.create(folder, catalogue=catalogue)
     images = _images(root)
-    expected = _plant(root, images) if damage else []
+    expected = [("RK07", _catalogue(root))] * 3
+    expected += _plant(root, images) if damage else []
     root.settle()
     return AciSample(
         path=root.path,
@@ -78,6 +79,10 @@ def _images(root: AciRoot) -> dict[str, Aci]:
     return {"stage1": stage1, "alpine": alpine, "etcd-old": older, "etcd": etcd}
 
 
+def _catalogue(root: AciRoot) -> str:
+    return layout.QL if root.catalogue == "ql" else layout.SQLITE
+
+
 def _plant(root: AciRoot, images: dict[str, Aci]) -> list[tuple[str, str]]:
     expected: list[tuple[str, str]] = []
 
@@ -90,7 +95,7 @@ def _plant(root: AciRoot, images: dict[str, Aci]) -> list[tuple[str, str]]:
     expected.append(("RK05", layout.manifest(empty.key)))
 
     root.remote("https://example.com/lost.aci", f"sha512-{'5' * 64}", etag='"lost"', max_age=60)
-    expected.append(("RK06", layout.QL if root.catalogue == "ql" else layout.SQLITE))
+    expected.append(("RK06", _catalogue(root)))
 
     wrong = root.image("example.com/nginx", version="1.13", files=_files("nginx", 80_000))
     root.row(
@@ -104,7 +109,7 @@ def _plant(root: AciRoot, images: dict[str, Aci]) -> list[tuple[str, str]]:
             tree_size=0,
         )
     )
-    expected.append(("RK12", layout.QL if root.catalogue == "ql" else layout.SQLITE))
+    expected.append(("RK12", _catalogue(root)))
 
     unlisted = root.image("example.com/unlisted", version="1", files=_files("unlisted", 40_000))
     root.forget(unlisted)

@@ -16,7 +16,7 @@ without a command, the screens open:
   orlop                                the stores of this host
   orlop /var/lib/docker                one store
   orlop ./ls                           a folder that has the name of a command
-  orlop demo                           a sample store to try everything on
+  orlop demo                           sample stores to try everything on
 
 the first five minutes on a store:
   orlop ls /var/lib/docker             what is there
@@ -352,11 +352,11 @@ def _add_demo(commands: "argparse._SubParsersAction[Parser]") -> None:
     made = _add(
         commands,
         "demo",
-        "open a sample store, unlocked, to try everything on",
+        "open sample stores of every kind, unlocked, to try everything on",
         "  orlop demo\n  orlop demo --check\n  orlop demo --keep sample",
     )
     made.add_argument(
         "--check", action="store_true", help="no screens: check that exactly the planted faults are found"
     )
-    made.add_argument("--keep", metavar="DIR", help="make the sample in this new or empty folder, and leave it there")
+    made.add_argument("--keep", metavar="DIR", help="make them in this new or empty folder, and leave them there")
     made.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")

@@ -1,4 +1,4 @@
-"""The sample store of ``orlop demo``: made fresh, judged by the check, taken away again."""
+"""The sample stores of ``orlop demo``, one of each kind: made fresh, judged by the check, taken away again."""
 
 import argparse
 import os
@@ -18,12 +18,12 @@ from orlop_tui.cli.output import Output
 from orlop_tui.format import Column
 
 if TYPE_CHECKING:
-    from orlop.samples import Sample
+    from orlop.samples import AnySample
 
 
 @contextmanager
-def sample(keep: str | None) -> "Iterator[Sample]":
-    """A sample store in a private folder that is removed afterwards, or in `keep`, which stays.
+def samples(keep: str | None) -> "Iterator[tuple[AnySample, ...]]":
+    """The sample stores in a private folder that is removed afterwards, or in `keep`, which stays.
 
     Raises:
         AlreadyExists: `keep` holds something.
@@ -36,14 +36,14 @@ def sample(keep: str | None) -> "Iterator[Sample]":
         yield _made(keep)
 
 
-def _made(folder: str) -> "Sample":
-    """The sample in a folder that is empty, or that is made, for this user alone.
+def _made(folder: str) -> "tuple[AnySample, ...]":
+    """The samples in a folder that is empty, or that is made, for this user alone.
 
     Raises:
         AlreadyExists: it holds something.
         NoPermission, NoSpace, StorageFailure: it cannot be made.
     """
-    from orlop.samples import make
+    from orlop.samples import make_all
 
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
@@ -54,32 +54,43 @@ def _made(folder: str) -> "Sample":
                 why="the folder is not empty",
                 do="name a new or an empty folder",
             )
-        return make(folder)
+        return make_all(folder)
     except OSError as error:
         raise translate(error, "the sample cannot be made", folder) from error
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Make the sample, check it, and compare what was found with what was planted."""
+    """Make the samples, check them, and compare what was found with what was planted."""
     output = Output(json=arguments.json)
-    with sample(arguments.keep) as made, opening.every(made.path, None) as stores:
+    with samples(arguments.keep) as made:
+        differing = [_compare(output, sample) for sample in made]
+        missed, extra = (sum(counts) for counts in zip(*differing, strict=True))
+        planted = sum(len(sample.expected) for sample in made)
+        if missed or extra:
+            output.line(f"FAILED: {missed} planted and not found, {extra} found and not planted")
+            return exits.FAILED
+        output.line(f"all {planted} planted faults were found, and nothing else")
+        return exits.DONE
+
+
+def _compare(output: Output, sample: "AnySample") -> tuple[int, int]:
+    """Check one sample and print the verdicts; how many faults were missed, and how many were not planted."""
+    with opening.every(sample.path, None) as stores:
         found = [finding for store in stores for finding in store.check(None, content=False, progress=Silent())]
-        wanted = Counter((rule, path) for rule, path in made.expected)
+        wanted = Counter((rule, path) for rule, path in sample.expected)
         got = Counter((finding.rule, finding.path) for finding in found)
         for finding in found:
             output.record(objects.finding(finding, ""))
         images = sum(store.rows().images for store in stores)
-        output.line(f"sample store: {format.count(images, 'image')}, {format.count(wanted.total(), 'planted fault')}")
+        kind = stores[0].identity.kind
+        planted = format.count(wanted.total(), "planted fault")
+        output.line(f"sample {kind} store: {format.count(images, 'image')}, {planted}")
         output.table(
             [Column(title=""), Column(title="RULE"), Column(title="PATH")],
             ([_verdict(pair, wanted, got), pair[0], visible(pair[1])] for pair in sorted((wanted | got).elements())),
         )
-        missed, extra = wanted - got, got - wanted
-        if missed or extra:
-            output.line(f"FAILED: {missed.total()} planted and not found, {extra.total()} found and not planted")
-            return exits.FAILED
-        output.line(f"all {wanted.total()} planted faults were found, and nothing else")
-        return exits.DONE
+        output.line()
+        return (wanted - got).total(), (got - wanted).total()
 
 
 def _verdict(pair: tuple[str, str], wanted: Counter[tuple[str, str]], got: Counter[tuple[str, str]]) -> str:
