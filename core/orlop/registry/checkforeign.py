@@ -12,7 +12,7 @@ from orlop.errors import OrlopError
 from orlop.finding import Repair, Severity
 from orlop.fs import Root
 from orlop.registry.checkfinding import GRACE, Findings, Found, complaint, spelled
-from orlop.registry.layout import CURRENT, DATA, LINK, MODERN, SCHEDULER, TAGS, is_name, is_tag
+from orlop.registry.layout import CURRENT, DATA, LINK, MODERN, NAME_LIMIT, SCHEDULER, TAGS, is_name, is_tag
 from orlop.registry.linkfolders import meaning
 from orlop.registry.model import Foreign, Model, Repository, State, Tag
 
@@ -126,7 +126,10 @@ def _files(root: Root, entry: Foreign, name: str) -> Iterator[str]:
 
 def _repository(findings: Findings, repository: Repository) -> Found:
     stops = repository.has_layers or repository.has_manifests
-    says = f"{_STOPPED}failed to mark: failed to parse repo name {repository.name}: invalid reference format"
+    why = "invalid reference format"
+    if len(repository.name) > NAME_LIMIT:
+        why = f"repository name must not be more than {NAME_LIMIT} characters"
+    says = f"{_STOPPED}failed to mark: failed to parse repo name {repository.name}: {why}"
     at = [(repository.name, digest) for digest in repository.revisions]
     return findings.make(
         "RG18",
