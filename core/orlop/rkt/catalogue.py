@@ -92,6 +92,14 @@ class SetTreeSize:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UseImage:
+    """Set the last use of a row, which is written anew and so comes first; the other values keep their bytes."""
+
+    key: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PutRemote:
     """Delete the remote of this url if there is one, and insert this one."""
 
@@ -105,7 +113,7 @@ class DropRemote:
     url: str
 
 
-Edit: TypeAlias = PutImage | DropImage | SetLatest | SetTreeSize | PutRemote | DropRemote
+Edit: TypeAlias = PutImage | DropImage | SetLatest | SetTreeSize | UseImage | PutRemote | DropRemote
 
 
 class Catalogue(Protocol):

@@ -5,19 +5,22 @@ Facts: rkt v1.30.0, store/imagestore/store.go, NewStore.
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from orlop.errors import AlreadyExists, Malformed, NotAStore, NotFound, ReadOnly, Unsupported
 from orlop.fs import Root, translate
 from orlop.rkt import keylocks, layout, ql
 from orlop.rkt.backups import back_up
-from orlop.rkt.catalogue import VERSION, Catalogue, Contents, Edit, Format
+from orlop.rkt.catalogue import VERSION, Contents, Edit, Format
 from orlop.rkt.files import DATABASE_MODE, Files
 from orlop.rkt.qlcatalogue import LOG, QlCatalogue, QlFormat
 from orlop.rkt.sqlitecatalogue import SqliteCatalogue, SqliteFormat, whole
 
 SQLITE, QL = "sqlite", "ql"
+
+FilesOf = Callable[[Root], Files]
+"""What makes the writer of a store's files."""
 
 _PATHS = {SQLITE: layout.SQLITE, QL: layout.QL}
 _TRIES = 3
@@ -29,10 +32,12 @@ class Opened:
 
     root: Root
     files: Files
-    catalogue: Catalogue
+    catalogue: "SqliteCatalogue | QlCatalogue | Looking"
     held: int = -1
     """A descriptor that holds the shared lock of the store's folder; -1 where nothing is held."""
     read_only: bool = False
+    patience: float = keylocks.PATIENCE
+    """Seconds that a lock is waited for."""
 
     def close(self) -> None:
         """Give everything back; a second time does nothing."""
@@ -42,7 +47,7 @@ class Opened:
         self.root.close()
 
 
-def create(path: str, catalogue: str) -> Opened:
+def create(path: str, catalogue: str, patience: float = keylocks.PATIENCE, files_of: FilesOf = Files) -> Opened:
     """Open a store and make what is missing of it; `AciStore.create` says more."""
     if catalogue not in _PATHS:
         raise Unsupported(f"no catalogue is called {catalogue}", do=f"one of: {', '.join(_PATHS)}")
@@ -57,26 +62,25 @@ def create(path: str, catalogue: str) -> Opened:
                 path=_PATHS[present or catalogue],
                 do="open it, instead of making one",
             )
-        files = Files(root)
+        files = files_of(root)
         files.make_folders(layout.LOCKS)
-        rows = _catalogue(root, files, catalogue)
-        opened = Opened(root=root, files=files, catalogue=rows, held=_held(root))
+        opened = _opened(root, files, catalogue, patience)
         undo.callback(opened.close)
-        _establish(root, files, rows)
+        _establish(opened, catalogue)
         _ready(opened)
         undo.pop_all()
     return opened
 
 
-def open_store(path: str) -> Opened:
+def open_store(path: str, patience: float = keylocks.PATIENCE, files_of: FilesOf = Files) -> Opened:
     """Open a store that is there; `AciStore.open` says more."""
     root = _root(path)
     with contextlib.ExitStack() as undo:
         undo.callback(root.close)
-        files = Files(root)
-        rows = _catalogue(root, files, _told(root))
+        catalogue = _told(root)
+        files = files_of(root)
         files.make_folders(layout.LOCKS)
-        opened = Opened(root=root, files=files, catalogue=rows, held=_held(root))
+        opened = _opened(root, files, catalogue, patience)
         undo.callback(opened.close)
         _ready(opened)
         undo.pop_all()
@@ -88,7 +92,7 @@ def look(path: str) -> Opened:
     root = _root(path)
     with contextlib.ExitStack() as undo:
         undo.callback(root.close)
-        catalogue = _Looking(root, _told(root))
+        catalogue = Looking(root, _told(root))
         catalogue.read()
         undo.pop_all()
     return Opened(root=root, files=Files(root), catalogue=catalogue, read_only=True)
@@ -131,27 +135,29 @@ def _make(path: str) -> None:
         raise translate(error, "the store cannot be made", path) from error
 
 
-def _held(root: Root) -> int:
-    return keylocks.acquire(root, "", exclusive=False)
+def _opened(root: Root, files: Files, catalogue: str, patience: float) -> Opened:
+    opener = SqliteCatalogue if catalogue == SQLITE else QlCatalogue
+    return Opened(
+        root=root,
+        files=files,
+        catalogue=opener(root, files=files, patience=patience),
+        held=keylocks.acquire(root, "", exclusive=False, patience=patience),
+        patience=patience,
+    )
 
 
-def _catalogue(root: Root, files: Files, name: str) -> SqliteCatalogue | QlCatalogue:
-    return SqliteCatalogue(root, files=files) if name == SQLITE else QlCatalogue(root, files=files)
-
-
-def _establish(root: Root, files: Files, catalogue: SqliteCatalogue | QlCatalogue) -> None:
+def _establish(opened: Opened, catalogue: str) -> None:
     """Make the database where there is none; an empty file counts as none, as it does for rkt."""
-    sqlite = isinstance(catalogue, SqliteCatalogue)
-    path = catalogue.path
-    if not root.exists(path):
+    root, rows = opened.root, opened.catalogue
+    if not root.exists(rows.path):
         with contextlib.suppress(AlreadyExists):  # another process was as quick
-            catalogue.create()
-    elif (found := root.stat(path)).kind == "file" and found.size == 0:
-        empty = SqliteFormat().empty() if sqlite else QlFormat().empty()
-        with keylocks.locked(root, layout.DATABASE, exclusive=True):
-            files.replace(path, empty, mode=found.mode)
-    if not sqlite:
-        files.create(LOG, mode=DATABASE_MODE)
+            rows.create()
+    elif (found := root.stat(rows.path)).kind == "file" and found.size == 0:
+        empty = SqliteFormat().empty() if catalogue == SQLITE else QlFormat().empty()
+        with keylocks.locked(root, layout.DATABASE, exclusive=True, patience=opened.patience):
+            opened.files.replace(rows.path, empty, mode=found.mode)
+    if catalogue == QL:
+        opened.files.create(LOG, mode=DATABASE_MODE)
 
 
 def _ready(opened: Opened) -> None:
@@ -161,15 +167,15 @@ def _ready(opened: Opened) -> None:
     """
     if opened.catalogue.read().version == VERSION or not isinstance(opened.catalogue, SqliteCatalogue):
         return
-    keylocks.convert(opened.held, "", exclusive=True)
+    keylocks.convert(opened.held, "", exclusive=True, patience=opened.patience)
     if opened.catalogue.read().version != VERSION:  # nobody else was quicker
         back_up(opened.files)
         opened.catalogue.migrate()
-    keylocks.convert(opened.held, "", exclusive=False)
+    keylocks.convert(opened.held, "", exclusive=False, patience=opened.patience)
 
 
-class _Looking:
-    """A catalogue that is read without any lock.
+class Looking:
+    """`orlop.rkt.catalogue.Catalogue` of a store that is only looked at: read without any lock.
 
     rkt writes its database in place: what is read in the middle of that is no whole
     file, and is read again.
@@ -185,6 +191,9 @@ class _Looking:
             with contextlib.suppress(Malformed):
                 return self._read()
         return self._read()
+
+    def create(self) -> None:
+        self.change(())
 
     def change(self, edits: Sequence[Edit]) -> None:
         raise ReadOnly("the store was opened for reading only", path=self.path, do="open it for changing")

@@ -42,6 +42,7 @@ from orlop.rkt.catalogue import (
     RemoteRow,
     SetLatest,
     SetTreeSize,
+    UseImage,
 )
 from orlop.rkt.files import Files
 from orlop.rkt.keylocks import PATIENCE, locked
@@ -399,6 +400,10 @@ def _edit(connection: sqlite3.Connection, edit: Edit) -> None:
             run(f"UPDATE image SET latest = ? WHERE key = {_TEXT}", (int(edit.latest), _encoded(edit.key)))
         case SetTreeSize():
             run(f"UPDATE image SET tree_size = ? WHERE key = {_TEXT}", (edit.size, _encoded(edit.key)))
+        case UseImage():
+            at, key = _time(edit.at), _encoded(edit.key)
+            newest = "(SELECT max(position) + 1 FROM image)"
+            run(f"UPDATE image SET last_used = ?, position = {newest} WHERE key = {_TEXT}", (at, key))
         case PutRemote(row=remote):
             run(f"DELETE FROM remote WHERE url = {_TEXT}", (_encoded(remote.url),))
             run(

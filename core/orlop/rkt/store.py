@@ -17,7 +17,6 @@ whole, an image that is refused leaves no file behind, and hostile ones are refu
 import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -35,6 +34,7 @@ from orlop.rkt.catalogue import (
     RemoteRow,
     SetLatest,
     SetTreeSize,
+    UseImage,
 )
 from orlop.rkt.compression import LIMITS, Limits, decompressed
 from orlop.rkt.errors import (
@@ -72,32 +72,34 @@ class AciStore:
         self._catalogue: Catalogue = opened.catalogue
 
     @classmethod
-    def create(cls, path: str, catalogue: str = opening.SQLITE) -> Self:
+    def create(cls, path: str, catalogue: str = opening.SQLITE, *, patience: float = keylocks.PATIENCE) -> Self:
         """Open a store, and make what is missing of it, as rkt does when it opens one.
 
         Args:
             path: the store's folder, rkt's ``cas``.
             catalogue: ``sqlite`` for Orlop's own, ``ql`` for rkt's.
+            patience: seconds that the locks of other programs are waited for.
 
         Raises:
             AlreadyExists: the store there has the other catalogue.
             Unsupported: its database is of a later version; or a catalogue of that name is not known.
         """
-        return cls(opening.create(path, catalogue))
+        return cls(opening.create(path, catalogue, patience))
 
     @classmethod
-    def open(cls, path: str, *, read_only: bool = False) -> Self:
+    def open(cls, path: str, *, read_only: bool = False, patience: float = keylocks.PATIENCE) -> Self:
         """Open a store that is there, with whichever catalogue it has.
 
         Args:
             path: the store's folder, rkt's ``cas``.
             read_only: take no lock and make nothing: what would change the store is refused.
+            patience: seconds that the locks of other programs are waited for.
 
         Raises:
             NotAStore: no catalogue is there.
             Unsupported: its database is of a later version.
         """
-        return cls(opening.look(path) if read_only else opening.open_store(path))
+        return cls(opening.look(path) if read_only else opening.open_store(path, patience))
 
     def close(self) -> None:
         """Give the store free; it cannot be used any more."""
@@ -178,8 +180,8 @@ class AciStore:
         """
         key = self._resolved(key)
         with self._lock(key, exclusive=False, masked=True):
-            row = selection.row_of(self._catalogue.read().images, key)
-            self._catalogue.change((PutImage(row=replace(row, last_used=times.now())),))
+            selection.row_of(self._catalogue.read().images, key)
+            self._catalogue.change((UseImage(key=key, at=times.now()),))
             try:
                 return self._root.stream(layout.blob(key))
             except WrongKind as error:
@@ -434,7 +436,7 @@ class AciStore:
             return
         try:
             self._files.touch(path, mode=LOCK_MODE, masked=masked)
-            fd = keylocks.acquire(self._root, path, exclusive=exclusive)
+            fd = keylocks.acquire(self._root, path, exclusive=exclusive, patience=self._opened.patience)
         except Locked:
             raise
         except OrlopError as error:

@@ -23,6 +23,7 @@ from orlop.rkt.catalogue import (
     RemoteRow,
     SetLatest,
     SetTreeSize,
+    UseImage,
 )
 from orlop.rkt.ql import times
 from orlop.rkt.ql.faults import row_faults
@@ -252,6 +253,8 @@ class _Editor:
                 self._set(key, _IMAGE.index("latest"), latest)
             case SetTreeSize(key=key, size=size):
                 self._set(key, _IMAGE.index("tree_size"), size)
+            case UseImage(key=key, at=at):
+                self._use(key, at)
             case PutRemote(row=row):
                 self._insert(self._remotes, row.url, self._remote_values(row), self._remote_places, REMOTES)
             case DropRemote(url=url):
@@ -266,6 +269,15 @@ class _Editor:
         for place, value in zip(places, values, strict=True):
             row[place] = value
         rows[name] = Row(self._last_id, tuple(row))
+
+    def _use(self, key: str, at: int) -> None:
+        row = self._images.get(key)
+        if row is None:
+            return
+        used = _IMAGE.index("last_used")
+        values = [row.value(place) for place in self._image_places]
+        values[used] = self._time(at, row, self._image_places[used])
+        self._insert(self._images, key, tuple(values), self._image_places, IMAGES)
 
     def _set(self, key: str, field: int, value: Value) -> None:
         row = self._images.get(key)
