@@ -1,0 +1,183 @@
+"""Plans that remove what nothing needs: manifests without a name, links, blobs, empty folders, debris.
+
+What is needed: `orlop.registry.marking`. Unlike distribution's own garbage
+collection (``registry/storage/garbagecollect.go``) it follows indexes and subjects,
+leaves alone what is new, hides nothing behind one bad file, and can be taken back.
+"""
+
+from collections.abc import Iterator
+
+from orlop.fs import Root
+from orlop.intent import Clean
+from orlop.plan import Plan, Refusal
+from orlop.records import StoreId
+from orlop.registry import place
+from orlop.registry.layout import MODERN
+from orlop.registry.marking import Marks, mark
+from orlop.registry.model import Blob, Link, Model, Repository, State, What
+from orlop.registry.planning import MANY, Steps, counted, folder_of, move_repository, some
+
+_HIDDEN = (State.UNREADABLE, State.WRONG_KIND)
+
+
+def plan_clean(root: Root, model: Model, identity: StoreId, intent: Clean) -> Plan | Refusal:
+    """Remove what nothing needs and what was last changed before a time.
+
+    Where a manifest cannot be read, all that its repository links stays; where a part of the
+    tree cannot be followed, every blob stays; reasons say so.
+    """
+    sweep = _Sweep(root, model, intent, mark(model, before=intent.before, untagged=intent.untagged))
+    sweep.revisions()
+    sweep.repositories()
+    sweep.links()
+    sweep.blobs()
+    sweep.empty_folders()
+    sweep.debris()
+    sweep.remarks()
+    steps = sweep.steps
+    if steps.obstacles:
+        return Refusal(action="clean", reasons=tuple(steps.obstacles))
+    action = "clean: " + (", ".join(sweep.counted()) or "nothing to remove")
+    return steps.plan(identity, intent, action, kept=sweep.kept_bytes, weighty=len(steps.images) > MANY)
+
+
+class _Sweep:
+    """One plan in the making."""
+
+    def __init__(self, root: Root, model: Model, intent: Clean, marks: Marks) -> None:
+        self.model = model
+        self.before = intent.before
+        self.marks = marks
+        self.steps = Steps(root, model)
+        self.kept_bytes = 0
+        self._counts: dict[str, int] = {}
+        self._empty = {found.name for found in model.repositories.values() if self._will_be_empty(found)}
+
+    def counted(self) -> Iterator[str]:
+        """What goes, each kind with its number."""
+        for noun, count in self._counts.items():
+            yield counted(count, noun, noun[:-1] + "ies" if noun.endswith("y") else "")
+
+    # what goes
+
+    def revisions(self) -> None:
+        """Manifests that nothing keeps: indexes before what they name, what belongs to others before those."""
+        for name, digest in sorted(self.marks.going, key=lambda known: (self._rank(known[1]), known)):
+            repository = self.model.repositories[name]
+            link = repository.revisions[digest]
+            if name in self._empty or self.steps.move(folder_of(link.path)):
+                self._say("revision", f"{name}@{digest}", self.marks.going[name, digest])
+                self.steps.images.add(digest)
+
+    def repositories(self) -> None:
+        """Repositories with nothing in them."""
+        for name in sorted(self._empty, reverse=True):
+            repository = self.model.repositories[name]
+            move_repository(self.steps, repository)
+            left = f"only {counted(len(repository.layers), 'link')} to layers" if repository.layers else "nothing"
+            self._say("repository", name, f"{left} would be in it")
+
+    def links(self) -> None:
+        """Links to layers that no manifest of their repository names."""
+        for name, repository in sorted(self.model.repositories.items()):
+            if name in self._empty or name in self.marks.shielded:
+                continue
+            for digest, link in sorted(repository.layers.items()):
+                if self._is_over(repository, link) and self.steps.move(folder_of(link.path)):
+                    self._say("link", f"{digest} in {name}", "none of its manifests needs it")
+
+    def blobs(self) -> None:
+        """Blobs that nothing needs."""
+        if self.marks.blocked:
+            return
+        for digest, blob in sorted(self.model.blobs.items()):
+            if digest not in self.marks.blobs and self.steps.move(place.blob_folder(self.model.base, digest)):
+                self._say("blob", digest, f"{blob.size} bytes; {self._why_none(blob)}")
+
+    def empty_folders(self) -> None:
+        """Folders that deleted blobs left."""
+        for path in sorted(self.model.empty_shards):
+            if self._is_old(path) and self.steps.move(path):
+                self._say("debris", path, "an empty folder of a blob that was deleted", noun="empty folder")
+
+    def debris(self) -> None:
+        """What cut writes left."""
+        for stray in sorted(self.model.foreign, key=lambda stray: stray.path):
+            if stray.where == "temporary" and stray.mtime < self.before and self.steps.move(stray.path):
+                self._say("debris", stray.path, f"{stray.bytes} bytes; what a write that was cut left")
+
+    # what stays
+
+    def remarks(self) -> None:
+        """Why not more goes."""
+        marks = self.marks
+        if marks.blocked:
+            self.steps.say("keep", "every blob", marks.blocked)
+        for name, why in sorted(marks.shielded.items()):
+            if name not in self.model.repositories or not self.model.repositories[name].layers:
+                continue
+            self.steps.say("keep", f"everything that {name} links", why)
+        needed = mark(self.model, untagged=False, gone=marks.going.keys()).blobs
+        spared = [blob for digest, blob in self.model.blobs.items() if digest not in needed]
+        spared = [blob for blob in spared if marks.blocked or blob.digest in marks.blobs]
+        if spared:
+            self.kept_bytes = sum(blob.size for blob in spared)
+            because = f"{self.kept_bytes} bytes that no manifest names; {self._why_spared(spared)}"
+            self.steps.say("keep", counted(len(spared), "blob"), because)
+
+    def _why_spared(self, spared: list[Blob]) -> str:
+        if self.marks.blocked:
+            return "what cannot be read may need them"
+        return some({self.marks.blobs[blob.digest] for blob in spared})
+
+    # judging
+
+    def _rank(self, digest: str) -> int:
+        manifest = self.model.manifests.get(digest)
+        if manifest is None:
+            return 2
+        return 0 if manifest.what is What.INDEX else 1 if manifest.subject is not None else 2
+
+    def _is_over(self, repository: Repository, link: Link) -> bool:
+        if link.state in _HIDDEN or link.mtime >= self.before:
+            return False
+        needed = self.marks.names.get(repository.name, set())
+        if link.named in needed or (link.target is not None and link.target in needed):
+            return False
+        return not self._is_cached(repository.name, link)
+
+    def _is_cached(self, name: str, link: Link) -> bool:
+        entries = self.model.cache.entries if self.model.cache is not None else ()
+        return any(entry.digest in (link.named, link.target) and entry.repository in ("", name) for entry in entries)
+
+    def _will_be_empty(self, repository: Repository) -> bool:
+        """Whether nothing but old links is left of a repository, and no part of it is unknown."""
+        if repository.tags or repository.uploads or repository.name in self.marks.shielded:
+            return False
+        if any((repository.name, digest) not in self.marks.going for digest in repository.revisions):
+            return False
+        if not all(self._is_over(repository, link) for link in repository.layers.values()):
+            return False
+        own = [f"{repository.path}/{part}" for part in MODERN.repository_folders]
+        if any(stray.path.startswith(f"{repository.path}/_") for stray in self.model.foreign):
+            return False
+        if any(part.path.startswith(repository.path) for part in self.model.unreadable):
+            return False
+        root = self.steps.root
+        return all(self._is_old(path) for path in own if root.exists(path))
+
+    def _is_old(self, path: str) -> bool:
+        return self.steps.root.stat(path).mtime < self.before
+
+    def _why_none(self, blob: Blob) -> str:
+        linked = self.model.linked_in.get(blob.digest, ())
+        if self.model.users_of.get(blob.digest) or self.model.repositories_of.get(blob.digest):
+            return "only manifests that go need it"
+        if linked:
+            return f"no manifest needs it, though {some(linked)} {'links' if len(linked) == 1 else 'link'} it"
+        return "no manifest needs it, and no repository links it"
+
+    def _say(self, verb: str, subject: str, because: str, *, noun: str = "") -> None:
+        noun = noun or ("piece of debris" if verb == "debris" else verb)
+        self._counts[noun] = self._counts.get(noun, 0) + 1
+        self.steps.say(verb, subject, because)
