@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from orlop.errors import Changed, Malformed, NoSpace, NotFound, OrlopError, Refused, Unfinished, WouldHarm, WrongKind
-from orlop.finding import Finding
+from orlop.finding import Finding, Severity
 from orlop.fs import Root, Stat, changed_meanwhile, join
 from orlop.fs.writer import Writer, parent, refuse_mounts
-from orlop.intent import Intent
+from orlop.intent import Intent, Repair
 from orlop.journal import CHANGES, Change, Journal, Log, Recorded, Replaced, State, is_id, mark
 from orlop.plan import Plan, Quarantine, Refusal, SavedPlan
 from orlop.progress import Progress, Silent
@@ -312,7 +312,7 @@ class _Health:
         rows = store.rows().rows
         return cls(
             findings=found,
-            damage=frozenset(mark(f.identity) for f in found),
+            damage=frozenset(text for f in found for text in _marks(f)),
             unsound=frozenset(row.id for row in rows if row.condition is not Condition.SOUND),
             images=frozenset(row.id for row in rows),
         )
@@ -330,7 +330,9 @@ class _Health:
 
     def new_since(self, before: "_Health") -> tuple[Finding, ...]:
         """Damage that was not there before."""
-        return tuple(f for f in self.findings if before.noted and mark(f.identity) not in before.damage)
+        if not before.noted:
+            return ()
+        return tuple(f for f in self.findings if before.damage.isdisjoint((mark(f.identity), *_place(f)[:1])))
 
     def lost_since(self, before: "_Health", expected: Iterable[str]) -> tuple[str, ...]:
         """Ids of images that were sound and are gone or are sound no more, those left out that a plan names."""
@@ -338,10 +340,36 @@ class _Health:
         gone = (before.images - before.unsound - (self.images or frozenset())) if before.images is not None else set()
         return tuple(sorted((broken | gone) - set(expected)))
 
-    def harm_since(self, before: "_Health", expected: Iterable[str]) -> tuple[str, ...]:
-        """Each piece of new damage in words; none where all is as good as it was."""
-        found = [f"{f.title} ({f.rule}) at {f.path}: {f.detail}" for f in self.new_since(before)]
-        return (*found, *(f"image {image} was sound" for image in self.lost_since(before, expected)))
+    def harm_since(self, before: "_Health", change: Change) -> tuple[str, ...]:
+        """Each piece of new damage in words; none where all is as good as it was.
+
+        A repair may move what is damaged aside, so that the engine takes it anew: the images that
+        it names then lack it, which is damage of another kind to them and to nothing else.
+        """
+        given_up = frozenset(change.images if isinstance(change.intent, Repair) else ())
+        new = [f for f in self.new_since(before) if not f.images or not given_up.issuperset(f.images)]
+        found = [f"{f.title} ({f.rule}) at {f.path}: {f.detail}" for f in new]
+        return (*found, *(f"image {image} was sound" for image in self.lost_since(before, change.images)))
+
+
+def _marks(finding: Finding) -> Iterator[str]:
+    """What makes it the same damage afterwards: itself, and anything no worse of the same file."""
+    yield mark(finding.identity)
+    yield from _place(finding)
+
+
+def _place(finding: Finding) -> tuple[str, ...]:
+    """A mark of the file for this severity, then for each lesser one; none where a subject tells its findings apart.
+
+    A file that was bad may be found bad by another rule once a change took away what needed it.
+    """
+    if finding.subject:
+        return ()
+    worst = _DAMAGE.index(finding.severity)
+    return tuple(mark((severity, finding.path)) for severity in _DAMAGE[worst:])
+
+
+_DAMAGE = tuple(severity for severity in Severity if severity.is_damage)
 
 
 # --- steps ------------------------------------------------------------------------
@@ -398,7 +426,7 @@ class _Run:
                 self.log.add("step", number=step.number)
             progress.step("changes", len(change.steps), len(change.steps))
             self.store.refresh(None)
-            harm = _Health.of(self.store, progress).harm_since(before, change.images)
+            harm = _Health.of(self.store, progress).harm_since(before, change)
             if harm:
                 raise _would_harm(harm)
             self.log.add("done")

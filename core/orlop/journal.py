@@ -51,7 +51,7 @@ _ID = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{9}Z-[0-9a-f]{8}", re.ASCII)
 _LIMIT = 64 << 20
 _CHUNK = 1 << 20
 _CLOSED = frozenset({"done", "undone", "rolled-back", "purging", "purged"})
-_MOST_NOTED = 10_000
+_MOST_NOTED = 40_000
 _MOST_TURNS = 1_000
 _TURNS_A_STEP = 16  # a change that is cut off and finished again and again repeats no step, but may say so
 
@@ -170,7 +170,7 @@ class Change:
     why: str
     """Why it was taken back, or why it cannot be read; else empty."""
     damage: frozenset[str] | None = None
-    """`mark` of each finding of damage from before the change; None where they were too many to note."""
+    """Marks of the damage from before the change, as the executor makes them; None where they were too many to note."""
     unsound: frozenset[str] | None = None
     """Ids of images that were not sound before; None likewise."""
     length: int = 0

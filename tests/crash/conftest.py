@@ -593,6 +593,10 @@ class SmallStore:
             if image not in self._images:
                 yield _finding("SM1", "names.json", f"{name} names {image}, which is not there")
         for image, layers in self._images.items():
+            if not layers and image in self._names.values():
+                yield _finding("SM3", f"images/{image}", "a name leads to an empty image", Severity.BLOCKS)
+            elif not layers:
+                yield _finding("SM4", f"images/{image}", "the image is empty")
             for layer in layers:
                 if layer not in self._layers:
                     yield _finding("SM2", f"images/{image}", f"it needs {layer}, which is not there")
@@ -699,11 +703,11 @@ class SmallStore:
         self._root.close()
 
 
-def _finding(rule: str, path: str, detail: str) -> Finding:
+def _finding(rule: str, path: str, detail: str, severity: Severity = Severity.UNUSABLE) -> Finding:
     return Finding(
         rule=rule,
         title="something is missing",
-        severity=Severity.UNUSABLE,
+        severity=severity,
         path=path,
         detail=detail,
         engine_says="",

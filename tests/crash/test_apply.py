@@ -153,6 +153,26 @@ def test_a_change_that_does_harm_is_taken_back_and_the_harm_is_named(
     careless.close()
 
 
+def test_a_file_that_was_bad_may_be_found_bad_by_another_rule(
+    small: SmallStore, journal: Journal, small_folder: Path
+) -> None:
+    (small_folder / "images/keep").write_text("")
+    small.refresh()
+    receipt = apply(small, planned(small, Untag(names=("k:1",))), journal)
+    assert receipt.findings == ()
+    assert journal.changes()[0].state is State.DONE
+
+
+def test_a_bad_file_that_gets_worse_is_harm(small: SmallStore, journal: Journal, small_folder: Path) -> None:
+    (small_folder / "images/keep").write_text("")
+    names = small.root.read("names.json").replace(b"k:1", b"k:2").replace(b'"keep"', b'"two"')
+    (small_folder / "names.json").write_bytes(names)
+    small.refresh()
+    with pytest.raises(WouldHarm, match="a name leads to an empty image"):
+        apply(small, planned(small, Tag(image="keep", name="k:1")), journal)
+    assert journal.changes()[0].state is State.ROLLED_BACK
+
+
 def test_stopping_takes_back_what_was_done(small: SmallStore, journal: Journal) -> None:
     class StopAtTheSecondStep:
         def step(self, what: str, done: int, total: int) -> None:
