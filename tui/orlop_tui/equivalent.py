@@ -20,15 +20,16 @@ from orlop.records import Key
 from orlop_tui.format import shell
 
 
-def command(path: str, intent: Intent, *, driver: str = "") -> str:
+def command(path: str, intent: Intent, *, driver: str = "", offline: bool = False) -> str:
     """The command that makes the same change, ready for a shell; one line a command.
 
     Args:
         path: the store, as a person would name it.
         intent: what is to be done.
         driver: given where the root holds several stores.
+        offline: whether a person must state that no engine works on the store.
     """
-    option = ["--driver", driver] if driver else []
+    option = [*(["--driver", driver] if driver else []), *(["--offline"] if offline else [])]
     return "\n".join(shell(["orlop", verb, path, *terms, *option]) for verb, terms in _calls(intent))
 
 

@@ -164,14 +164,14 @@ def change(store: Store, intent: Intent, arguments: argparse.Namespace) -> int:
     if arguments.plan is not None:
         planfile.write(arguments.plan, plan, store)
         say(f"the plan is in {visible(arguments.plan)}; apply it with:")
-        say(f"  {format.shell(['orlop', 'apply', arguments.path, arguments.plan])}")
+        say(f"  {format.shell(['orlop', 'apply', arguments.path, arguments.plan, *_stated(arguments)])}")
         if not arguments.yes:
             return exits.DONE
     if not _to_go_on(output, store, plan, arguments):
         return exits.DONE
     with under_way(store, arguments.path) as (journal, meter):
         receipt = run(store, plan, journal, statement=statement(arguments), progress=meter)
-    return print_receipt(output, receipt, arguments.path)
+    return print_receipt(output, receipt, arguments)
 
 
 def _apply_saved(store: Store, saved: SavedPlan, arguments: argparse.Namespace) -> int:
@@ -184,7 +184,7 @@ def _apply_saved(store: Store, saved: SavedPlan, arguments: argparse.Namespace) 
         return exits.DONE
     with under_way(store, arguments.path) as (journal, meter):
         receipt = apply_saved(store, saved, journal, statement=statement(arguments), progress=meter)
-    return print_receipt(output, receipt, arguments.path)
+    return print_receipt(output, receipt, arguments)
 
 
 def _planned(store: Store, intent: Intent) -> Plan:
@@ -257,7 +257,11 @@ def _finish(arguments: argparse.Namespace) -> int:
         ask("complete it", "yes", arguments.yes)
         with under_way(store, arguments.path) as (journal, _):
             receipt = finish(store, journal, statement=statement(arguments))
-        return print_receipt(output, receipt, arguments.path)
+        return print_receipt(output, receipt, arguments)
+
+
+def _stated(arguments: argparse.Namespace) -> list[str]:
+    return ["--offline"] if arguments.offline else []
 
 
 def statement(arguments: argparse.Namespace) -> Statement | None:
@@ -344,7 +348,9 @@ def _show(output: Output, store: Store, plan: Plan, arguments: argparse.Namespac
     action = output.sentence(plan.action)
     output.line(f"{action[:1].upper()}{action[1:]}\n")
     engine = visible(snapshot.engine_text)
-    commands = command(arguments.path, plan.intent, driver=arguments.driver or "").splitlines()
+    commands = command(
+        arguments.path, plan.intent, driver=arguments.driver or "", offline=arguments.offline
+    ).splitlines()
     output.labelled(
         [
             ("Space", format.plan_space(plan)),
@@ -357,7 +363,7 @@ def _show(output: Output, store: Store, plan: Plan, arguments: argparse.Namespac
     output.lines(f"  {line}" for line in commands)
 
 
-def print_receipt(output: Output, receipt: "Receipt", path: str, *, undoable: bool = True) -> int:
+def print_receipt(output: Output, receipt: "Receipt", arguments: argparse.Namespace, *, undoable: bool = True) -> int:
     """What was done, how to take it back, and what re-checking found; the exit code of it."""
     output.record(
         {
@@ -371,14 +377,14 @@ def print_receipt(output: Output, receipt: "Receipt", path: str, *, undoable: bo
         }
     )
     output.line(f"\nDone: {visible(receipt.action)}")
-    output.labelled(_receipt_facts(receipt, path, undoable=undoable))
+    output.labelled(_receipt_facts(receipt, arguments, undoable=undoable))
     for finding in receipt.findings:
         output.record(objects.finding(finding, ""))
         output.line(f"re-checking found: {format.finding_line(finding)}")
     return exits.of_check((finding.severity for finding in receipt.findings), unreadable=False)
 
 
-def _receipt_facts(receipt: "Receipt", path: str, *, undoable: bool) -> Iterator[tuple[str, str]]:
+def _receipt_facts(receipt: "Receipt", arguments: argparse.Namespace, *, undoable: bool) -> Iterator[tuple[str, str]]:
     if receipt.change:
         yield "change", visible(receipt.change)
     kept = f", {format.size(receipt.bytes_quarantined)} in the quarantine" if receipt.bytes_quarantined else ""
@@ -386,6 +392,7 @@ def _receipt_facts(receipt: "Receipt", path: str, *, undoable: bool) -> Iterator
     for remark in receipt.remarks:
         yield "note", visible(remark)
     if undoable and receipt.change:
-        yield "undo", format.shell(["orlop", "undo", path])
+        yield "undo", format.shell(["orlop", "undo", arguments.path, *_stated(arguments)])
     if receipt.bytes_quarantined:
-        yield "purge", f"{format.shell(['orlop', 'purge', path])}   (frees the space, and ends the undo)"
+        purge = format.shell(["orlop", "purge", arguments.path, *_stated(arguments)])
+        yield "purge", f"{purge}   (frees the space, and ends the undo)"

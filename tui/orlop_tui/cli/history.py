@@ -58,7 +58,7 @@ def undo(arguments: argparse.Namespace) -> int:
         store = opening.touched_by(stores, change)
         with under_way(store, arguments.path) as (record, _):
             receipt = run(store, record, change.id, statement=statement(arguments))
-        return print_receipt(output, receipt, arguments.path, undoable=False)
+        return print_receipt(output, receipt, arguments, undoable=False)
 
 
 def purge(arguments: argparse.Namespace) -> int:
@@ -85,7 +85,7 @@ def purge(arguments: argparse.Namespace) -> int:
         ask("free it for good", "yes", arguments.yes)
         with under_way(stores[0], arguments.path) as (record, _):
             receipt = run(stores[0], record, [change.id for change in chosen], statement=statement(arguments))
-        return print_receipt(output, receipt, arguments.path, undoable=False)
+        return print_receipt(output, receipt, arguments, undoable=False)
 
 
 def seconds(age: str) -> int:
