@@ -147,7 +147,18 @@ def test_a_child_that_was_deleted_over_the_api_is_missing(shop: Shop) -> None:
 
 
 def test_what_delete_untagged_destroys_is_named(shop: Shop) -> None:
-    """2.8 removes the folder of the revision and every blob, and leaves the links of the layers."""
+    """2.8 removes the revision and what only it needed, and leaves the manifest's own blob and the links."""
+    child = shop.children[0]
+    shutil.rmtree(shop.revision_path("multi", child.digest).parent)
+    for digest in (child.config, child.layers[1]):
+        shutil.rmtree(shop.blob_path(digest).parent)
+    found = {(f.rule, f.path): f for f in findings(shop)}
+    lost = [("RG05", shop.relative(shop.blob_path(digest))) for digest in (child.config, child.layers[1])]
+    assert found.keys() == {("RG06", shop.relative(shop.revision_path("multi", child.digest))), *lost}
+    assert all(f.names == ("multi:all",) for f in found.values())
+
+
+def test_an_index_whose_images_left_only_links_is_damaged(shop: Shop) -> None:
     child = shop.children[0]
     shutil.rmtree(shop.revision_path("multi", child.digest).parent)
     for digest in (child.digest, child.config, child.layers[1]):

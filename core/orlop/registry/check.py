@@ -14,7 +14,7 @@ from orlop.fs import Root
 from orlop.progress import Progress
 from orlop.records import Key
 from orlop.registry import checkblobs, checkforeign, checklinks, checkmanifests, checkspace, place
-from orlop.registry.checkfinding import Findings, Found, Place, needing, resolved
+from orlop.registry.checkfinding import Findings, Found, Place, resolved
 from orlop.registry.content import Result, Task, hash_all, tasks
 from orlop.registry.model import Model, State
 
@@ -49,7 +49,7 @@ def check(
     bad = [one for one in found if one.finding.severity in (Severity.BLOCKS, Severity.UNUSABLE)]
     yield from (one.finding for one in bad)
     rest = found[len(bad) :]
-    for one in _content(root, model, findings, _tasks(model, wanted, found), progress):
+    for one in _content(root, findings, _tasks(model, wanted, found), progress):
         if not touches(one):
             continue
         if one.finding.severity is Severity.UNUSABLE:
@@ -131,14 +131,14 @@ def _blobs_of(model: Model, keys: Sequence[Key]) -> set[str]:
     return found
 
 
-def _content(root: Root, model: Model, findings: Findings, work: Sequence[Task], progress: Progress) -> Iterator[Found]:
+def _content(root: Root, findings: Findings, work: Sequence[Task], progress: Progress) -> Iterator[Found]:
     """RG01 and RG02 of every blob that does not hash to its name."""
     users: Mapping[str, Sequence[Place]] | None = None
     for result in hash_all(root, work, progress):
         if result.matches or result.gone:
             continue
         if users is None:
-            users = needing(model, {task.digest for task in work})
+            users = findings.needing({task.digest for task in work})
         yield _wrong(findings, result, users.get(result.task.digest, ()))
 
 

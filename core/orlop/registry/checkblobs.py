@@ -6,7 +6,7 @@ from orlop.finding import Severity
 from orlop.fs import Root
 from orlop.progress import Progress
 from orlop.registry import place
-from orlop.registry.checkfinding import BLOB_UNKNOWN, Findings, Found, Place, counted, needing, resolved
+from orlop.registry.checkfinding import BLOB_UNKNOWN, Findings, Found, Place, counted, resolved
 from orlop.registry.checkmanifests import unreadable
 from orlop.registry.content import Result, Task, hash_one
 from orlop.registry.model import Model, State
@@ -32,10 +32,10 @@ def blobs(root: Root, model: Model, findings: Findings, progress: Progress) -> I
     for digest, config in model.configs.items():
         if config.state not in (*fine, State.TOO_LARGE) and digest in model.blobs:
             bad.setdefault(digest, (config.state, config.why))
-    users = needing(model, bad)
+    users = findings.needing(bad)
     for digest, (state, why) in sorted(bad.items()):
         yield from _bad(root, model, findings, digest, state, why, users[digest], progress)
-    for digest, at in sorted(_sized_otherwise(model).items()):
+    for digest, at in sorted(_sized_otherwise(model, findings).items()):
         if digest not in bad and digest not in findings.mentioned:
             yield from _sized(root, model, findings, digest, at, progress)
 
@@ -86,20 +86,16 @@ def _hashed(root: Root, model: Model, digest: str, progress: Progress) -> Result
     return hash_one(root, Task(digest=digest, path=place.blob_data(model.base, digest), size=size), progress, 0, size)
 
 
-def _sized_otherwise(model: Model) -> dict[str, dict[Place, int]]:
+def _sized_otherwise(model: Model, findings: Findings) -> dict[str, dict[Place, int]]:
     """Blobs that have another size than manifests say: who says so, and what."""
     found: dict[str, dict[Place, int]] = {}
-    known, manifests = model.blobs, model.manifests
-    for repository in model.repositories.values():
-        for digest, link in repository.revisions.items():
-            manifest = manifests.get(digest)
-            if link.target != digest or manifest is None or manifest.state is not State.GOOD:
+    known = model.blobs
+    for repository, manifest in findings.readable():
+        for need in manifest.needs:
+            blob = known.get(need.digest) or known.get(resolved(repository, need.digest))
+            if blob is None or need.size is None or blob.size == need.size or blob.state is not State.GOOD:
                 continue
-            for need in manifest.needs:
-                blob = known.get(need.digest) or known.get(resolved(repository, need.digest))
-                if blob is None or need.size is None or blob.size == need.size or blob.state is not State.GOOD:
-                    continue
-                found.setdefault(blob.digest, {})[repository.name, digest] = need.size
+            found.setdefault(blob.digest, {})[repository.name, manifest.digest] = need.size
     return found
 
 
@@ -116,7 +112,7 @@ def _sized(
     detail += f"{'says' if len(at) == 1 else 'say'} {said}"
     if not result.matches:
         detail += f": they hash to {result.actual}" if result.actual else f"; it cannot be read: {result.why}"
-        users = needing(model, [digest])[digest]
+        users = findings.needing([digest])[digest]
         says = verification_failed(digest)
         yield findings.make("RG01", path, detail, at=users, says=says, size=result.task.size)
         return

@@ -79,9 +79,33 @@ class Findings:
     """Makes the findings of one check."""
 
     def __init__(self, model: Model) -> None:
+        self._model = model
         self.affected = Affected(model)
         self.mentioned = _mentioned(model)
         """Digest of a manifest → where a revision, a tag or an index names it, whatever state its link is in."""
+
+    def readable(self) -> Iterator[tuple[Repository, Manifest]]:
+        """Every manifest of `mentioned` whose bytes are true, in each of its repositories.
+
+        What it needs is judged although a link to it is damaged: a repair of the link brings no new damage to light.
+        """
+        repositories, manifests = self._model.repositories, self._model.manifests
+        for digest, places in self.mentioned.items():
+            manifest = manifests.get(digest)
+            if manifest is not None and manifest.state is State.GOOD:
+                for name, _ in places:
+                    yield repositories[name], manifest
+
+    def needing(self, digests: Collection[str]) -> Mapping[str, list[Place]]:
+        """Who needs some blobs, each a config or layer."""
+        found: dict[str, dict[Place, None]] = {digest: {} for digest in digests}
+        if found:
+            for repository, manifest in self.readable():
+                for need in manifest.needs:
+                    users = found.get(resolved(repository, need.digest))
+                    if users is not None:
+                        users[repository.name, manifest.digest] = None
+        return {digest: list(users) for digest, users in found.items()}
 
     def make(
         self,
@@ -190,27 +214,6 @@ def missing(model: Model, digest: str) -> bool:
 def reads_well(manifest: Manifest | None) -> bool:
     """Whether what a manifest names is known, and true."""
     return manifest is not None and manifest.state is State.GOOD
-
-
-def needing(model: Model, digests: Collection[str]) -> Mapping[str, list[Place]]:
-    """Who needs some blobs, each a config or layer: the manifests in the repositories that know them."""
-    found: dict[str, list[Place]] = {digest: [] for digest in digests}
-    if not found:
-        return found
-    for repository, digest in known(model):
-        manifest = model.manifests.get(digest)
-        if manifest is None:
-            continue
-        for need in manifest.needs:
-            users = found.get(resolved(repository, need.digest))
-            if users is not None and (not users or users[-1] != (repository.name, digest)):
-                users.append((repository.name, digest))
-    return found
-
-
-def holding(model: Model, digest: str) -> list[Place]:
-    """The repositories that know a manifest, each with it."""
-    return [(repository, digest) for repository in model.repositories_of.get(digest, ())]
 
 
 # --- words -------------------------------------------------------------------

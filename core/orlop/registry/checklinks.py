@@ -1,6 +1,6 @@
 """Findings on links: what tags mean, which manifests and layers a repository knows."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from orlop.digest import ALGORITHMS
 from orlop.errors import OrlopError
@@ -223,35 +223,25 @@ def _signatures(root: Root, findings: Findings, repository: Repository, digest: 
 
 def layers(root: Root, model: Model, findings: Findings) -> Iterator[Found]:
     """RG12: links that are wrong, and links that are not there where a manifest needs them."""
-    for repository in model.repositories.values():
-        bad = {digest: link for digest, link in repository.layers.items() if not good(link)}
-        absent, users = _needs(model, repository, bad)
-        for digest, link in sorted(bad.items()):
-            if not model.unseen(link.path):
-                yield _layer(root, model, findings, link, [(repository.name, user) for user in users.get(digest, ())])
-        yield from _absent(model, findings, repository, absent)
-
-
-def _needs(
-    model: Model, repository: Repository, bad: Iterable[str]
-) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Which blobs that are there lack a link that a manifest of a repository needs; and who needs the bad links."""
-    absent: dict[str, list[str]] = {}
-    users: dict[str, list[str]] = {digest: [] for digest in bad}
-    links = repository.layers
-    manifests, blobs = model.manifests, model.blobs
-    for digest, link in repository.revisions.items():
-        manifest = manifests.get(digest)
-        if link.target != digest or manifest is None or manifest.state is not State.GOOD:
-            continue
+    blobs = model.blobs
+    absent: dict[str, dict[str, list[str]]] = {}
+    users: dict[Place, list[str]] = {}
+    for repository, manifest in findings.readable():
+        links = repository.layers
         for need in manifest.needs:
-            name = need.digest
-            if name in links:
-                if name in users:
-                    users[name].append(digest)
-            elif name in blobs and not need.foreign and not missing(model, name):
-                absent.setdefault(name, []).append(digest)
-    return absent, users
+            link = links.get(need.digest)
+            if link is None:
+                if need.digest in blobs and not need.foreign and not missing(model, need.digest):
+                    absent.setdefault(repository.name, {}).setdefault(need.digest, []).append(manifest.digest)
+            elif link.target != need.digest:
+                users.setdefault((repository.name, need.digest), []).append(manifest.digest)
+    for repository in model.repositories.values():
+        for digest, link in sorted(repository.layers.items()):
+            if not good(link) and not model.unseen(link.path):
+                who = users.get((repository.name, digest), ())
+                yield _layer(root, model, findings, link, [(repository.name, user) for user in who])
+        if repository.name in absent:
+            yield from _absent(model, findings, repository, absent[repository.name])
 
 
 def _layer(root: Root, model: Model, findings: Findings, link: Link, at: list[Place]) -> Found:
@@ -301,17 +291,13 @@ def lost_blobs(model: Model, findings: Findings) -> Iterator[Found]:
         return  # what was not asked for yet, or has expired, is fetched when it is
     lost: dict[str, dict[Place, None]] = {}
     sizes: dict[str, int | None] = {}
-    blobs, manifests = model.blobs, model.manifests
-    for repository in model.repositories.values():
-        for digest, link in repository.revisions.items():
-            manifest = manifests.get(digest)
-            if link.target != digest or manifest is None or manifest.state is not State.GOOD:
-                continue
-            for need in manifest.needs:
-                served = resolved(repository, need.digest)
-                if (served not in blobs or missing(model, served)) and not need.foreign:
-                    lost.setdefault(served, {})[repository.name, digest] = None
-                    sizes.setdefault(served, need.size)
+    blobs = model.blobs
+    for repository, manifest in findings.readable():
+        for need in manifest.needs:
+            served = resolved(repository, need.digest)
+            if (served not in blobs or missing(model, served)) and not need.foreign:
+                lost.setdefault(served, {})[repository.name, manifest.digest] = None
+                sizes.setdefault(served, need.size)
     for digest, at in sorted(lost.items()):
         path = place.blob_data(model.base, digest)
         if model.unseen(path):

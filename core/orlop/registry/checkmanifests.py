@@ -12,7 +12,6 @@ from orlop.registry.checkfinding import (
     counted,
     known,
     missing,
-    needing,
     reads_well,
     some,
 )
@@ -60,7 +59,7 @@ def _missing(model: Model, findings: Findings, digest: str) -> Iterator[Found]:
         detail += "; this cache fetches it again when it is asked for"
         yield findings.make("RG04", path, detail, at=at, severity=Severity.INFORMATION, says=MANIFEST_UNKNOWN)
         return
-    count, size = _at_risk(model, [repository for repository, _ in at])
+    count, size = _at_risk(model, findings, [repository for repository, _ in at])
     if count:
         detail += (
             f"; garbage collection would now delete the {counted(count, 'blob')} of {size} bytes "
@@ -71,7 +70,7 @@ def _missing(model: Model, findings: Findings, digest: str) -> Iterator[Found]:
     yield findings.make("RG04", path, detail, at=at, says=MANIFEST_UNKNOWN, size=size or None)
 
 
-def _at_risk(model: Model, repositories: list[str]) -> tuple[int, int]:
+def _at_risk(model: Model, findings: Findings, repositories: list[str]) -> tuple[int, int]:
     """How many blobs some repositories link that no known manifest needs, and their bytes."""
     linked = {
         link.target
@@ -79,7 +78,7 @@ def _at_risk(model: Model, repositories: list[str]) -> tuple[int, int]:
         for link in model.repositories[name].layers.values()
         if link.target is not None and not missing(model, link.target)
     }
-    users = needing(model, linked)
+    users = findings.needing(linked)
     lost = [digest for digest in linked if not users[digest] and digest not in model.manifests]
     return len(lost), sum(model.blobs[digest].size for digest in lost)
 
