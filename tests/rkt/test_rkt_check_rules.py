@@ -10,9 +10,10 @@ import pytest
 
 from orlop.errors import Cancelled
 from orlop.finding import Finding, Severity
+from orlop.fs import Root
 from orlop.progress import Silent
 from orlop.records import Key
-from orlop.rkt import layout
+from orlop.rkt import layout, treestore
 from orlop.rkt.catalogue import ImageRow
 from orlop.rkt.qlcatalogue import LOG
 from orlop.rkt.rules import RULES
@@ -49,6 +50,13 @@ class Store:
 
     def at(self, path: str) -> Path:
         return Path(self.root.at(path))
+
+    def root_row(self, image: Aci) -> ImageRow:
+        """The row of an image as it was written."""
+        with opened(settled(self.root)) as door:
+            row = door.model.images[image.key].row
+        assert row is not None
+        return row
 
     def blob(self, image: Aci) -> Path:
         return self.at(layout.blob(image.key))
@@ -292,6 +300,36 @@ def test_rk09_a_tree_that_lacks_what_rkt_asks_it_for(store: Store, file: str) ->
     tree = store.root.tree(store.app, {"a": b"1"}, hash="sha512-" + "0" * 64)
     finding = store.one(lambda: store.at(f"{layout.tree(tree)}/{file}").unlink())
     assert (finding.rule, finding.severity, finding.path) == ("RK09", Severity.UNUSABLE, layout.tree(tree))
+
+
+def test_rk08_a_tree_that_is_not_what_its_hash_says(store: Store) -> None:
+    tree = store.root.tree(store.app, {"a": b"1", "b/c": b"2"}, hash="sha512-" + "0" * 64)
+    path = layout.tree(tree)
+    settled(store.root)
+    with Root.open(store.root.at("")) as root:
+        hashed = treestore.tree_hash(root, path)
+        size = treestore.tree_size(root, path)
+    store.root.row(dataclasses.replace(store.root_row(store.app), tree_size=size))
+    found = store.found(lambda: store.at(f"{path}/hash").write_bytes(hashed.encode()), content=True)
+    assert found == []
+
+    def damage() -> None:
+        store.at(f"{path}/hash").write_bytes(hashed.encode())
+        store.at(f"{path}/rootfs/b/c").write_bytes(b"3")
+
+    finding = store.one(damage, content=True)
+    assert (finding.rule, finding.severity, finding.path) == ("RK08", Severity.UNUSABLE, path)
+    assert finding.engine_says.startswith("wrong tree hash: ")
+    assert finding.images == (store.app.key,)
+
+
+def test_rk12_the_size_of_a_tree_in_its_row_is_information(store: Store) -> None:
+    tree = store.root.tree(store.app, {"a": b"1"}, hash="sha512-" + "0" * 64)
+    settled(store.root)
+    with Root.open(store.root.at("")) as root:
+        hashed = treestore.tree_hash(root, layout.tree(tree))
+    finding = store.one(lambda: store.at(f"{layout.tree(tree)}/hash").write_bytes(hashed.encode()), content=True)
+    assert (finding.rule, finding.severity, finding.subject) == ("RK12", Severity.INFORMATION, tree)
 
 
 def test_rk10_a_tree_that_no_pod_stands_on(store: Store) -> None:
