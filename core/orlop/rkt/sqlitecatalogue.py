@@ -215,6 +215,8 @@ def _connect(path: str, patience: float) -> sqlite3.Connection:
 def _in_memory(data: bytes) -> Iterator[sqlite3.Connection]:
     if not data.startswith(_HEADER) or len(data) < 512:
         raise Malformed("not a database of SQLite")
+    if data[18:20] not in (b"\x01\x01", b"\x02\x02"):
+        raise Malformed("a database of a later SQLite, or a damaged one", field="byte 18")
     with _told(), contextlib.closing(_connect(":memory:", 0)) as connection:
         connection.deserialize(self_contained(data))
         connection.execute("PRAGMA journal_mode = MEMORY")
@@ -439,6 +441,8 @@ def _named(path: str) -> Iterator[None]:
 def _told() -> Iterator[None]:
     try:
         yield
+    except UnicodeDecodeError as error:  # SQLite's own words quote bytes of the file
+        raise Malformed("SQLite cannot read it") from error
     except sqlite3.Error as error:
         raise _translated(error) from error
 
