@@ -25,8 +25,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.engines.registry_judge import Service
+    from tests.engines.registry_maker import MadeRegistry
 
 REQUIRED = os.environ.get("ORLOP_ENGINES") == "required"
 PATH = os.pathsep.join(["/usr/bin", "/usr/sbin", os.environ.get("PATH", "")])
@@ -486,6 +491,53 @@ def copies(made: Made, tmp_path: Path) -> Iterator[Callable[[], Engine]]:
 def engine(copies: Callable[[], Engine]) -> Engine:
     """A copy of the store and its engine, stopped."""
     return copies()
+
+
+@pytest.fixture(scope="session")
+def made_registry(tmp_path_factory: pytest.TempPathFactory) -> "MadeRegistry":
+    """A registry's root that every test looks at, and copies before it changes anything."""
+    from tests.engines.registry_maker import make
+
+    for program in ("docker-registry", "skopeo"):
+        if shutil.which(program, path=PATH) is None:
+            _unfit(f"{program} is not installed (Debian: docker-registry, skopeo)")
+    begin = time.monotonic()
+    made = make(tmp_path_factory.mktemp("made-registry"))
+    count = len(made.answers.served())
+    figure(f"registry: made {count} tags and manifests to ask for in {time.monotonic() - begin:.1f} s")
+    return made
+
+
+@pytest.fixture(scope="session")
+def made_cache(made_registry: "MadeRegistry", tmp_path_factory: pytest.TempPathFactory) -> "MadeRegistry":
+    """The root of a pull-through cache of that registry, likewise."""
+    from tests.engines.registry_maker import make_cache
+
+    return make_cache(tmp_path_factory.mktemp("made-cache"), made_registry)
+
+
+@pytest.fixture
+def services(made_registry: "MadeRegistry", tmp_path: Path) -> Iterator[Callable[..., "Service"]]:
+    """Makes copies of the registry's root, or of another one, each with a registry of its own, not started."""
+    from tests.engines.registry_judge import Service, copy_of
+
+    made: list[Service] = []
+
+    def copy(root: Path | None = None) -> Service:
+        service = Service(copy_of(root or made_registry.root, tmp_path / f"root{len(made)}"))
+        made.append(service)
+        return service
+
+    yield copy
+    for service in made:
+        service.stop()
+        shutil.rmtree(service.room)
+
+
+@pytest.fixture
+def service(services: Callable[..., "Service"]) -> "Service":
+    """A copy of the registry's root and a registry for it, stopped."""
+    return services()
 
 
 @pytest.fixture
