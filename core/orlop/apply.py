@@ -14,7 +14,7 @@ import contextlib
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from orlop.errors import Changed, Malformed, NoSpace, NotFound, OrlopError, Refused, Unfinished, WouldHarm, WrongKind
@@ -241,7 +241,7 @@ def _apply(
         journal.refuse_unfinished()
         store.refresh(None)
         plan = _planned_again(store, intent, fingerprint, document)
-        before = _Health.of(store, progress)
+        before = _Health.of(store, progress).expecting(plan.reveals)
         log = journal.begin(
             plan,
             scope=store.identity.scope,
@@ -316,6 +316,10 @@ class _Health:
             unsound=frozenset(row.id for row in rows if row.condition is not Condition.SOUND),
             images=frozenset(row.id for row in rows),
         )
+
+    def expecting(self, reveals: Iterable[tuple[str, str, str]]) -> "_Health":
+        """As if this damage had been found too: a plan told of it."""
+        return replace(self, damage=self.damage | {mark(identity) for identity in reveals})
 
     @classmethod
     def noted_in(cls, change: Change) -> "_Health":

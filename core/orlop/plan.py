@@ -146,6 +146,9 @@ class Plan:
     """Bytes of content that was not in the store before."""
     weighty: bool = False
     """Whether a person should type the count before it is done: many images, or a repository's last tag."""
+    reveals: tuple[tuple[str, str, str], ...] = ()
+    """`Finding.identity` of damage that was there and could not be seen before, or that comes with what is
+    taken in: the change is not taken back for it. Reasons tell of each; no part of the plan's identity."""
 
     @property
     def fingerprint(self) -> str:
