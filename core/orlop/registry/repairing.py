@@ -140,8 +140,8 @@ class _Mending:
 
     def _blob_at(self, path: str) -> str:
         """The digest that the folders of a blob's file spell."""
-        algorithm, *_, hexadecimal = path.removesuffix(f"/{layout.DATA}").split("/")[-3:]
-        digest = f"{algorithm}:{hexadecimal}"
+        parts = path.removesuffix(f"/{layout.DATA}").split("/")
+        digest = f"{parts[-3]}:{parts[-1]}" if len(parts) > 2 else ""
         if digest not in self.model.blobs or path != place.blob_data(self.model.base, digest):
             raise _not_found(path, "no blob is there")
         return digest
