@@ -261,6 +261,18 @@ def test_a_hint_of_one_file_is_enough(small: AciRoot) -> None:
         assert row_of(store, key).condition is Condition.DAMAGED
 
 
+def test_a_tree_that_is_finished_meanwhile_is_seen_without_a_hint_of_it(small: AciRoot) -> None:
+    key = small.image("example.com/third").key
+    tree = small.tree(small.image("example.com/third"), {"a": b"1"}, rendered=False, hash="x")
+    with opened(settled(small)) as store:
+        assert not store.model.trees[tree].rendered
+        assert layout.tree(tree) in store.watched()
+        small.write(f"{layout.tree(tree)}/rendered", b"")
+        store.refresh(["tmp/other"])
+        assert store.model.trees[tree].rendered
+        assert store.model.trees_of == {key: (tree,)}
+
+
 def test_folders_to_watch_exist_and_are_few(small: AciRoot) -> None:
     cas = settled(small)
     with opened(cas) as store:

@@ -131,6 +131,7 @@ class RktStore:
         for base in (layout.BLOBS, layout.MANIFESTS):
             top = f"{base}/sha512"
             folders += [base, top, *(f"{top}/{name}" for name in self._folders(top))]
+        folders += [tree.path for tree in self._model.trees.values()]
         return tuple(folder for folder in folders[:_MOST_WATCHED] if self._is_folder(folder))
 
     def _folders(self, path: str) -> list[str]:

@@ -17,7 +17,7 @@ from orlop import locks, mounttables
 from orlop.errors import Locked, NeedsStatement, ReadOnly, Unsupported
 from orlop.fs import Root
 from orlop.rkt.catalogue import VERSION
-from orlop.rkt.cataloguefile import catalogue_file
+from orlop.rkt.cataloguefile import QL, catalogue_file
 from orlop.rkt.model import CatalogueState
 from orlop.rkt.surroundings import LOCK
 from orlop.store import Exclusive, Statement
@@ -111,5 +111,7 @@ def _check_version(root: Root) -> None:
             "the store cannot be changed",
             path=found.path,
             why=f"its tables have version {version}, and only version {VERSION} is written here",
-            do="start rkt 1.12.0 or later on it as root: it keeps a copy and migrates the database",
+            do="start rkt 1.12.0 or later on it as root: it keeps a copy and migrates the database"
+            if found.kind == QL
+            else "open the store with the library of this version: it keeps a copy and migrates the database",
         )

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from orlop import jsonrules
 from orlop.errors import Malformed, NoPermission, NotFound, OrlopError, TooLarge, WrongKind
 from orlop.fs import Folder, Root, Stat, join
 from orlop.rkt import layout
@@ -107,7 +106,6 @@ def parsed(raw: bytes) -> Manifest:
         return Manifest(state=State.EMPTY, raw=raw, why="the manifest is empty")
     try:
         read = manifests.parse(raw)
-        app = jsonrules.member(jsonrules.loads(raw), "app") if read.app is not None else None
     except Malformed as error:
         return Manifest(state=State.MALFORMED, raw=raw, why=error.why, engine_says=error.engine)
     return Manifest(
@@ -115,7 +113,6 @@ def parsed(raw: bytes) -> Manifest:
         raw=raw,
         name=read.name,
         labels=tuple((label.name, label.value) for label in read.labels),
-        app=app if isinstance(app, dict) else None,
         dependencies=tuple(
             Dependency(
                 name=wanted.image_name,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from orlop import jsonrules
 from orlop.records import EngineState, Note
 from orlop.rkt.catalogue import Contents, ImageRow, RemoteRow
 from orlop.rkt.manifest import ImageManifest
@@ -45,8 +46,6 @@ class Manifest:
     """None where it cannot be read or is too large."""
     name: str = ""
     labels: tuple[tuple[str, str], ...] = ()
-    app: Mapping[str, object] | None = None
-    """As the document has it; None where there is none."""
     dependencies: tuple["Dependency", ...] = ()
     path_whitelist: tuple[str, ...] = ()
     annotations: tuple[tuple[str, str], ...] = ()
@@ -56,6 +55,14 @@ class Manifest:
     """The words that rkt has for a manifest that does not parse, where they are known."""
     parsed: ImageManifest | None = None
     """All of it, where it is good."""
+
+    @property
+    def app(self) -> Mapping[str, object] | None:
+        """The member ``app`` as the document has it; None where there is none."""
+        if self.parsed is None or self.parsed.app is None or self.raw is None:
+            return None
+        found = jsonrules.member(jsonrules.loads(self.raw), "app")
+        return found if isinstance(found, dict) else None
 
     def label(self, name: str) -> str:
         """The value of a label; empty where it has none of this name."""

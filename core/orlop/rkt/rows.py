@@ -90,7 +90,7 @@ def _size(image: Image) -> int | None:
     row = image.row
     if row is None:
         return image.blob.size if image.blob.state is State.GOOD else None
-    return (row.size or image.blob.size) + row.tree_size
+    return max((row.size or image.blob.size) + row.tree_size, 0)
 
 
 def _flags(model: Model, image: Image) -> Iterable[Flag]:

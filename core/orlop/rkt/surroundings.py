@@ -52,11 +52,8 @@ def _of_catalogue(root: Root, catalogue: CatalogueFile) -> Iterator[Note]:
     match catalogue.state:
         case CatalogueState.OLD:
             version = catalogue.contents.version
-            text = (
-                f"the database has version {version} of its tables, and only version {VERSION} can be changed: "
-                "the store is read-only here until rkt 1.12.0 or later migrates it"
-            )
-            yield Note(text=text, path=path)
+            text = f"the database has version {version} of its tables, and only version {VERSION} can be changed"
+            yield Note(text=f"{text}: the store is read-only here until it is migrated", path=path)
         case CatalogueState.LATER:
             text = f"{why}: the images are listed from their files, and nothing can be changed"
             yield Note(text=text, path=path, unreadable=True)

@@ -21,6 +21,8 @@ class Trees:
 
     entries: Mapping[str, Tree] = field(default_factory=dict)
     """By id."""
+    versions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Of the folders: a file that came or went changes it, and nobody else tells of that."""
     debris: tuple[Debris, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
 
@@ -28,7 +30,8 @@ class Trees:
 def trees(root: Root, previous: Trees | None, touched: Touched) -> Trees:
     """Look at every rendered tree, or only at those that changed."""
     names = touched.below(layout.TREES)
-    known = previous.entries if previous is not None and names is not None else {}
+    old = previous if previous is not None and names is not None else Trees()
+    versions: dict[str, tuple[int, ...]] = {}
     entries: dict[str, Tree] = {}
     debris: list[Debris] = []
     unreadable: list[Unreadable] = []
@@ -39,15 +42,28 @@ def trees(root: Root, previous: Trees | None, touched: Touched) -> Trees:
                 if kind != "folder" or not layout.is_tree_id(name):
                     if (found := leftover(root, path)) is not None:
                         debris.append(found)
-                elif name in known and names is not None and name not in names:
-                    entries[name] = known[name]
+                    continue
+                versions[name] = _version(folder, name)
+                if name in old.entries and names is not None and name not in names and _same(old, versions, name):
+                    entries[name] = old.entries[name]
                 else:
                     _add(folder, name, entries, unreadable)
     except NotFound:
         return Trees()
     except OrlopError as error:
         unreadable.append(Unreadable(path=layout.TREES, why=error.why or error.what))
-    return Trees(entries=entries, debris=tuple(debris), unreadable=tuple(unreadable))
+    return Trees(entries=entries, versions=versions, debris=tuple(debris), unreadable=tuple(unreadable))
+
+
+def _version(folder: Folder, name: str) -> tuple[int, ...]:
+    try:
+        return folder.stat(name).version
+    except OrlopError:
+        return ()  # it went away, or reading it will say why not
+
+
+def _same(old: Trees, versions: Mapping[str, tuple[int, ...]], name: str) -> bool:
+    return bool(versions[name]) and old.versions.get(name) == versions[name]
 
 
 def _add(folder: Folder, name: str, entries: dict[str, Tree], unreadable: list[Unreadable]) -> None:
