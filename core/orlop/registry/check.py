@@ -15,6 +15,7 @@ from orlop.progress import Progress
 from orlop.records import Key
 from orlop.registry import checkblobs, checkforeign, checklinks, checkmanifests, checkspace, place
 from orlop.registry.checkfinding import Findings, Found, Place, resolved
+from orlop.registry.checkneeds import shortfall
 from orlop.registry.content import Result, Task, hash_all, tasks
 from orlop.registry.model import Model, State
 
@@ -75,15 +76,16 @@ def _structure(root: Root, model: Model, findings: Findings, progress: Progress)
     """Every rule in turn."""
     owners = checkspace.Owners(model)
     needs = checkspace.Needs(model)
+    short = shortfall(model, findings)
     parts: Sequence[Callable[[], Iterator[Found]]] = (
         partial(checkforeign.schedule, model, findings),
         partial(checkforeign.foreign, root, model, findings),
         partial(checklinks.tags, root, model, findings),
         partial(checklinks.revisions, root, model, findings),
         partial(checkmanifests.manifests, model, findings),
-        partial(checkblobs.blobs, root, model, findings, progress),
-        partial(checklinks.lost_blobs, model, findings),
-        partial(checklinks.layers, root, model, findings),
+        partial(checkblobs.blobs, root, model, findings, short, progress),
+        partial(checklinks.lost_blobs, model, findings, short),
+        partial(checklinks.layers, root, model, findings, short),
         partial(checkmanifests.indexes, model, findings),
         partial(checkmanifests.untagged, model, findings, owners),
         partial(checkspace.orphan_blobs, model, findings, needs),

@@ -6,8 +6,9 @@ from orlop.finding import Severity
 from orlop.fs import Root
 from orlop.progress import Progress
 from orlop.registry import place
-from orlop.registry.checkfinding import BLOB_UNKNOWN, Findings, Found, Place, counted, resolved
+from orlop.registry.checkfinding import BLOB_UNKNOWN, Findings, Found, Place, counted
 from orlop.registry.checkmanifests import unreadable
+from orlop.registry.checkneeds import Shortfall
 from orlop.registry.content import Result, Task, hash_one
 from orlop.registry.model import Model, State
 
@@ -17,7 +18,7 @@ def verification_failed(digest: str) -> str:
     return f"filesystem layer verification failed for digest {digest}"
 
 
-def blobs(root: Root, model: Model, findings: Findings, progress: Progress) -> Iterator[Found]:
+def blobs(root: Root, model: Model, findings: Findings, short: Shortfall, progress: Progress) -> Iterator[Found]:
     """Blobs that are empty, no files, altered or cannot be read, each once for all who need it.
 
     A config is hashed by whoever reads the store. A layer is hashed here only where it has
@@ -35,7 +36,7 @@ def blobs(root: Root, model: Model, findings: Findings, progress: Progress) -> I
     users = findings.needing(bad)
     for digest, (state, why) in sorted(bad.items()):
         yield from _bad(root, model, findings, digest, state, why, users[digest], progress)
-    for digest, at in sorted(_sized_otherwise(model, findings).items()):
+    for digest, at in sorted(short.sized_otherwise.items()):
         if digest not in bad and digest not in findings.mentioned:
             yield from _sized(root, model, findings, digest, at, progress)
 
@@ -84,19 +85,6 @@ def _bad(
 def _hashed(root: Root, model: Model, digest: str, progress: Progress) -> Result:
     size = model.blobs[digest].size
     return hash_one(root, Task(digest=digest, path=place.blob_data(model.base, digest), size=size), progress, 0, size)
-
-
-def _sized_otherwise(model: Model, findings: Findings) -> dict[str, dict[Place, int]]:
-    """Blobs that have another size than manifests say: who says so, and what."""
-    found: dict[str, dict[Place, int]] = {}
-    known = model.blobs
-    for repository, manifest in findings.readable():
-        for need in manifest.needs:
-            blob = known.get(need.digest) or known.get(resolved(repository, need.digest))
-            if blob is None or need.size is None or blob.size == need.size or blob.state is not State.GOOD:
-                continue
-            found.setdefault(blob.digest, {})[repository.name, manifest.digest] = need.size
-    return found
 
 
 def _sized(

@@ -19,11 +19,11 @@ from orlop.registry.checkfinding import (
     good,
     missing,
     reads_well,
-    resolved,
     some,
     spelled,
 )
 from orlop.registry.checkmanifests import revision_link, unreadable
+from orlop.registry.checkneeds import Shortfall
 from orlop.registry.layout import LINK, MODERN, SIGNATURES
 from orlop.registry.linkfolders import meaning
 from orlop.registry.model import Link, Model, Repository, State, Tag
@@ -221,27 +221,15 @@ def _signatures(root: Root, findings: Findings, repository: Repository, digest: 
 # --- layers ------------------------------------------------------------------
 
 
-def layers(root: Root, model: Model, findings: Findings) -> Iterator[Found]:
+def layers(root: Root, model: Model, findings: Findings, short: Shortfall) -> Iterator[Found]:
     """RG12: links that are wrong, and links that are not there where a manifest needs them."""
-    blobs = model.blobs
-    absent: dict[str, dict[str, list[str]]] = {}
-    users: dict[Place, list[str]] = {}
-    for repository, manifest in findings.readable():
-        links = repository.layers
-        for need in manifest.needs:
-            link = links.get(need.digest)
-            if link is None:
-                if need.digest in blobs and not need.foreign and not missing(model, need.digest):
-                    absent.setdefault(repository.name, {}).setdefault(need.digest, []).append(manifest.digest)
-            elif link.target != need.digest:
-                users.setdefault((repository.name, need.digest), []).append(manifest.digest)
     for repository in model.repositories.values():
-        for digest, link in sorted(repository.layers.items()):
+        for digest, link in repository.layers.items():
             if not good(link) and not model.unseen(link.path):
-                who = users.get((repository.name, digest), ())
+                who = short.by_link.get((repository.name, digest), ())
                 yield _layer(root, model, findings, link, [(repository.name, user) for user in who])
-        if repository.name in absent:
-            yield from _absent(model, findings, repository, absent[repository.name])
+        if repository.name in short.unlinked:
+            yield from _absent(model, findings, repository, short.unlinked[repository.name])
 
 
 def _layer(root: Root, model: Model, findings: Findings, link: Link, at: list[Place]) -> Found:
@@ -285,24 +273,15 @@ def _absent(model: Model, findings: Findings, repository: Repository, absent: di
 # --- blobs that links lead to --------------------------------------------------
 
 
-def lost_blobs(model: Model, findings: Findings) -> Iterator[Found]:
+def lost_blobs(model: Model, findings: Findings, short: Shortfall) -> Iterator[Found]:
     """RG05: blobs that are not there and that some manifest needs, each once for all who need it."""
     if model.cache is not None:
         return  # what was not asked for yet, or has expired, is fetched when it is
-    lost: dict[str, dict[Place, None]] = {}
-    sizes: dict[str, int | None] = {}
-    blobs = model.blobs
-    for repository, manifest in findings.readable():
-        for need in manifest.needs:
-            served = resolved(repository, need.digest)
-            if (served not in blobs or missing(model, served)) and not need.foreign:
-                lost.setdefault(served, {})[repository.name, manifest.digest] = None
-                sizes.setdefault(served, need.size)
-    for digest, at in sorted(lost.items()):
+    for digest, at in sorted(short.lost.items()):
         path = place.blob_data(model.base, digest)
         if model.unseen(path):
             continue
         others = len({where for where, _ in at})
         detail = f"{digest} is not there, and {counted(len(at), 'manifest')} "
         detail += f"in {counted(others, 'repository', 'repositories')} {'needs' if len(at) == 1 else 'need'} it"
-        yield findings.make("RG05", path, detail, at=at, says=BLOB_UNKNOWN, size=sizes[digest])
+        yield findings.make("RG05", path, detail, at=at, says=BLOB_UNKNOWN, size=short.lost_sizes[digest])

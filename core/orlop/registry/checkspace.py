@@ -17,7 +17,6 @@ from orlop.registry.checkfinding import (
     good,
     known,
     missing,
-    resolved,
     some,
 )
 from orlop.registry.layout import BLOBS, MODERN
@@ -56,21 +55,26 @@ class Owners:
             at = (repository, child.digest)
             if self._model.indexes_of.get(at) == (digest,) and not self._model.tags_of.get(at):
                 group.add(at)
+        if len(group) == 1:
+            at = (repository, digest)
+            return self._size(blob for blob in {*self._blobs.get(at, ())} if self._places[blob] == at)
         blobs = {blob for at in group for blob in self._blobs.get(at, ())}
         return self._size(blob for blob in blobs if self._places[blob] in group)
 
     def of_repository(self, name: str) -> tuple[int, int]:
         """Bytes that a repository needs, and how many of them no other one does."""
-        digests = self._model.repositories[name].revisions
-        blobs = {blob for digest in digests for blob in self._blobs.get((name, digest), ())}
+        blobs: set[str] = set()
+        for digest in self._model.repositories[name].revisions:
+            blobs.update(self._blobs.get((name, digest), ()))
         return self._size(blobs), self._size(blob for blob in blobs if self._repositories[blob] == name)
 
 
 def _blobs_of(repository: Repository, digest: str, manifest: Manifest | None) -> Iterator[str]:
     yield digest
-    if manifest is not None:
-        for need in manifest.needs:
-            yield resolved(repository, need.digest)
+    links = repository.layers
+    for need in manifest.needs if manifest is not None else ():
+        link = links.get(need.digest)
+        yield need.digest if link is None or link.target is None else link.target
 
 
 # --- what something needs ----------------------------------------------------
