@@ -1,0 +1,112 @@
+"""What was verified is remembered: for exactly these bytes' version, between programs, and never out of a torn file."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orlop import verified
+from orlop.errors import OrlopError
+from orlop.verified import Proof, Seen, VerifiedCache
+
+A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+
+
+def file_of(folder: Path) -> Path:
+    (found,) = folder.glob("*.verified")
+    return found
+
+
+def kept(folder: Path, *proofs: Proof) -> VerifiedCache:
+    cache = VerifiedCache(str(folder), "store")
+    cache.add(proofs)
+    cache.save()
+    return VerifiedCache(str(folder), "store")
+
+
+def test_what_was_verified_is_found_by_digest_and_version(tmp_path: Path) -> None:
+    cache = kept(tmp_path, Proof(digest=A, version="1", at=5), Proof(digest=B, version="1", at=7, depth=b"d" * 16))
+    assert cache.find(A, "1") == Seen(5, bytes(16))
+    assert cache.find(B, "1") == Seen(7, b"d" * 16)
+    assert cache.find(A, "2") is None
+    assert VerifiedCache(str(tmp_path), "another store").find(A, "1") is None
+
+
+def test_nothing_is_written_where_nothing_is_new(tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    VerifiedCache(str(folder), "store").save()
+    assert not folder.exists()
+
+
+def test_without_a_folder_it_lasts_as_long_as_the_program() -> None:
+    cache = VerifiedCache(None, "store")
+    cache.add([Proof(digest=A, version="1", at=5)])
+    cache.save()
+    assert cache.find(A, "1") == Seen(5, bytes(16))
+
+
+def test_what_was_found_wrong_is_forgotten_for_good(tmp_path: Path) -> None:
+    cache = kept(tmp_path, Proof(digest=A, version="1", at=5), Proof(digest=B, version="1", at=5))
+    cache.forget(A, "1")
+    cache.save()
+    again = VerifiedCache(str(tmp_path), "store")
+    assert (again.find(A, "1"), again.find(B, "1")) == (None, Seen(5, bytes(16)))
+
+
+def test_two_programs_do_not_lose_what_the_other_wrote(tmp_path: Path) -> None:
+    one, other = VerifiedCache(str(tmp_path), "store"), VerifiedCache(str(tmp_path), "store")
+    one.add([Proof(digest=A, version="1", at=5)])
+    other.add([Proof(digest=B, version="1", at=6)])
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(VerifiedCache.save, (one, other)))
+    assert len(VerifiedCache(str(tmp_path), "store")) == 2
+
+
+def test_the_oldest_go_where_there_are_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verified, "MOST", 3)
+    cache = kept(tmp_path, *(Proof(digest=A, version=str(n), at=n) for n in range(1, 6)))
+    assert [cache.find(A, str(n)) is not None for n in range(1, 6)] == [False, False, True, True, True]
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_torn_file_is_worth_nothing(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("cache")
+    kept(folder, Proof(digest=A, version="1", at=5), Proof(digest=B, version="1", at=6))
+    file = file_of(folder)
+    whole = file.read_bytes()
+    if data.draw(st.booleans()):
+        torn = whole[: data.draw(st.integers(0, len(whole) - 1))]
+    else:
+        at = data.draw(st.integers(0, len(whole) - 1))
+        torn = whole[:at] + bytes([whole[at] ^ data.draw(st.integers(1, 255))]) + whole[at + 1 :]
+    file.write_bytes(torn)
+    cache = VerifiedCache(str(folder), "store")
+    assert (len(cache), cache.why != "") == (0, True)
+    cache.add([Proof(digest=A, version="1", at=9)])
+    cache.save()
+    assert len(VerifiedCache(str(folder), "store")) == 1
+
+
+def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
+    kept(tmp_path, Proof(digest=A, version="1", at=5))
+    file = file_of(tmp_path)
+    victim = tmp_path / "victim"
+    os.rename(file, victim)
+    file.symlink_to(victim)
+    before = victim.read_bytes()
+    cache = VerifiedCache(str(tmp_path), "store")
+    assert (len(cache), cache.why != "") == (0, True)
+    cache.add([Proof(digest=B, version="1", at=5)])
+    with pytest.raises(OrlopError):
+        cache.save()
+    assert victim.read_bytes() == before
+
+
+def test_nobody_else_may_read_it(tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    kept(folder, Proof(digest=A, version="1", at=5))
+    assert {oct(path.stat().st_mode & 0o077) for path in (folder, file_of(folder))} == {"0o0"}
