@@ -179,6 +179,7 @@ def test_the_detail_has_the_manifest_byte_for_byte_and_by_its_parts(root: AciRoo
         assert section(found, "annotations").facts[0].value == "https://example.com"
         (dependency,) = section(found, "dependencies").facts
         assert dependency.leads_to == Key("", base.key, "example.com/base:1")
+        assert dependency.remark == "example.com/base:1"
         (remote,) = section(found, "remotes").facts
         assert remote.name == "https://example.com/app.aci"
 

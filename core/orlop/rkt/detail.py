@@ -33,8 +33,8 @@ def detail(root: Root, model: Model, key: Key, row: Row | None) -> Detail:
         key=key,
         row=row,
         names=(name,) if name is not None else (),
-        config_path=path,
-        config_raw=image.manifest.raw,
+        config_path="",  # an ACI has no config beside its manifest
+        config_raw=None,
         config=_parsed(image.manifest.raw),
         problems=tuple(_problems(model, image)),
         containers=tuple(_pods(model, image)),
@@ -166,7 +166,7 @@ def _dependencies(model: Model, image: Image) -> Iterator[Fact]:
         yield Fact(
             name=wanted.name,
             value=_wanted(wanted),
-            remark="" if found is not None else "it is not in the store",
+            remark=key_of(found).name or found.key if found is not None else "it is not in the store",
             problem=found is None,
             leads_to=key_of(found) if found is not None else None,
         )
