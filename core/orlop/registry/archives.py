@@ -25,7 +25,7 @@ _HELD = 64 << 20  # bytes of small members that are kept from the first pass
 _GZIP = b"\x1f\x8b"
 _OTHERS = {b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zX": "xz", b"BZh": "bzip2"}
 _FILES = (b"0", b"\0", b"7")
-_FOLDER, _LINK, _HARD_LINK, _GLOBAL = b"5", b"2", b"1", b"g"
+_FOLDER, _LINK, _GLOBAL = b"5", b"2", b"g"
 _PHASE = "bytes read"
 
 
@@ -166,14 +166,23 @@ class TarArchive:
     def _members(self) -> Iterator[tuple[str, Entry, Iterator[bytes]]]:
         """Files and links with their cleaned names."""
         self._stream.seek(0)
-        try:
+        with self._reading():
             for entry, content in entries(self._plain()):
                 if entry.typeflag in (_FOLDER, _GLOBAL):
                     continue
-                if entry.typeflag == _HARD_LINK or entry.typeflag not in (*_FILES, _LINK):
+                if entry.typeflag not in (*_FILES, _LINK):
                     raise self._wrong(f"{_text(entry.name)} is neither a file nor a folder")
-                name = self._clean(_text(entry.name))
-                yield name, entry, _told(content, self._progress, entry.size)
+                yield self._clean(_text(entry.name)), entry, self._content(content, entry.size)
+
+    def _content(self, content: Iterator[bytes], size: int) -> Iterator[bytes]:
+        with self._reading():
+            yield from _told(content, self._progress, size)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Give what goes wrong in reading the archive its place."""
+        try:
+            yield
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise self._wrong(f"its compression is damaged: {error}") from error
         except Malformed as error:
