@@ -26,6 +26,8 @@ NO_LOCK = "a registry locks nothing, and none is seen here that uses this folder
 _ROOT_VARIABLE = b"REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY="
 _PATH_VARIABLE = b"REGISTRY_CONFIGURATION_PATH="
 _CONFIG_LIMIT = 1 << 20
+_MOST_WORDS = 4096
+_WORD = re.compile(r"\"([^\"\n]*)\"|'([^'\n]*)'|([^\s\"'{}\[\],]+)")
 _COMMAND = re.compile(rb"(docker-)?registry|registry-v?[0-9.]+|distribution")
 _KEY = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z_][\w-]*|\"[^\"]*\"|'[^']*')\s*:(?:\s+(?P<value>.*))?", re.ASCII)
 
@@ -86,38 +88,58 @@ def _registry(process: str, pid: int, wanted: tuple[int, int]) -> Registry | Non
     else:
         return None
     command = decode(arguments[0].rpartition(b"/")[2])
-    named, how = _named_root(process, arguments)
-    if named is not None:
-        same = _identity(_seen_by(process, named)) == wanted
-        return Registry(pid=pid, command=command, certain=True, how=f"it {kind} {how}") if same else None
+    told = _told(process, arguments)
+    if told.folder is not None:
+        same = _identity(_seen_by(process, told.folder)) == wanted
+        return Registry(pid=pid, command=command, certain=True, how=f"it {kind} {told.how}") if same else None
+    if any(_identity(_seen_by(process, name)) == wanted for name in told.mentioned):
+        how = f"its configuration mentions this folder, and not in a way that is understood: {told.how}"
+        return Registry(pid=pid, command=command, certain=False, how=how)
     if _identity(f"{process}/cwd") == wanted:
-        how = f"it works in this folder, and its configuration says nothing that can be read: {how}"
+        how = f"it works in this folder, and its configuration says nothing that can be read: {told.how}"
         return Registry(pid=pid, command=command, certain=False, how=how)
     return None
 
 
-def _named_root(process: str, arguments: list[bytes]) -> tuple[str | None, str]:
-    """The root folder that a process was told, as it spells it, and what told it; None with the reason."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What a process was told of its root folder."""
+
+    how: str
+    """What told it, or why it cannot be known."""
+    folder: str | None = None
+    """As the process spells it; None where it cannot be known."""
+    mentioned: tuple[str, ...] = ()
+    """Then whatever in its configuration may be a path."""
+
+
+def _told(process: str, arguments: list[bytes]) -> _Told:
     environment = _bytes(f"{process}/environ").split(b"\0")
     for entry in environment:
         if entry.startswith(_ROOT_VARIABLE):
-            return decode(entry[len(_ROOT_VARIABLE) :]), "the folder that its environment names"
+            return _Told(folder=decode(entry[len(_ROOT_VARIABLE) :]), how="the folder that its environment names")
     path = next((decode(part) for part in reversed(arguments[2:]) if not part.startswith(b"-")), None)
     if path is None:
         path = next((decode(e[len(_PATH_VARIABLE) :]) for e in environment if e.startswith(_PATH_VARIABLE)), None)
     if path is None:
-        return None, "no configuration is named on its command line"
+        return _Told(how="no configuration is named on its command line")
     try:
         with open(_seen_by(process, path), "rb", opener=_opener) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return None, f"{path} is no regular file"
+                return _Told(how=f"{path} is no regular file")
             text = decode(file.read(_CONFIG_LIMIT))
     except OSError as error:
-        return None, f"{path} cannot be read: {os.strerror(error.errno or 0)}"
+        return _Told(how=f"{path} cannot be read: {os.strerror(error.errno or 0)}")
     found = root_directory(text)
     if found.driver:
-        return found.folder or DEFAULT_ROOT, f"the rootdirectory of {path}"
-    return None, found.why or f"{path} names no filesystem driver"
+        return _Told(folder=found.folder or DEFAULT_ROOT, how=f"the rootdirectory of {path}")
+    return _Told(how=found.why or f"{path} names no filesystem driver", mentioned=_mentioned(text))
+
+
+def _mentioned(text: str) -> tuple[str, ...]:
+    """Whatever in a configuration may be a path, however it is written: YAML has many ways, JSON among them."""
+    words = {first or second or plain for first, second, plain in _WORD.findall(text)}
+    return tuple(sorted(word for word in words if word)[:_MOST_WORDS])
 
 
 def _opener(path: str, flags: int) -> int:
