@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import shutil
 from pathlib import Path
 
@@ -195,15 +196,28 @@ def test_blobs_of_other_algorithms_are_hashed_by_them(shop: Shop) -> None:
 
 def test_a_blob_that_goes_away_meanwhile_stops_no_other(shop: Shop) -> None:
     flip(shop.blob_path(shop.web.layers[1]))
-    work = content.tasks(
-        (digest, shop.relative(shop.blob_path(digest)), 1) for digest in (shop.base, shop.web.layers[1])
-    )
-    shop.blob_path(shop.base).unlink()
     with Root.open(str(shop.path)) as root:
-        results = {result.task.digest: result for result in content.hash_all(root, work, Silent())}
+        items = [(digest, shop.relative(shop.blob_path(digest)), 1) for digest in (shop.base, shop.web.layers[1])]
+        work = content.tasks(root, items)
+    shop.blob_path(shop.base).unlink()
+    results = {result.task.digest: result for result in content.hash_all(work, Silent())}
     assert results[shop.base].gone
     assert not results[shop.web.layers[1]].matches
     assert results[shop.web.layers[1]].read == 3000
+
+
+def test_what_is_to_be_hashed_can_be_sent_to_another_process(shop: Shop) -> None:
+    with Root.open(str(shop.path)) as root:
+        task = content.tasks(root, [(shop.base, shop.relative(shop.blob_path(shop.base)), 4)])[0]
+    result = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(task)).run(lambda _: None)))
+    assert result == content.Result(task=task, actual=shop.base, read=4)
+
+
+def test_much_is_hashed_in_threads_with_the_same_result(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content, "_MANY", 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    flip(shop.blob_path(shop.base))
+    only(shop, "RG01", shop.blob_path(shop.base), content=True)
 
 
 def test_hashing_can_be_stopped_between_pieces(shop: Shop) -> None:

@@ -50,7 +50,7 @@ def check(
     bad = [one for one in found if one.finding.severity in (Severity.BLOCKS, Severity.UNUSABLE)]
     yield from (one.finding for one in bad)
     rest = found[len(bad) :]
-    for one in _content(root, findings, _tasks(model, wanted, found), progress):
+    for one in _content(findings, _tasks(root, model, wanted, found), progress):
         if not touches(one):
             continue
         if one.finding.severity is Severity.UNUSABLE:
@@ -103,7 +103,7 @@ def _structure(root: Root, model: Model, findings: Findings, progress: Progress)
 # --- contents ----------------------------------------------------------------
 
 
-def _tasks(model: Model, keys: Sequence[Key] | None, found: Sequence[Found]) -> list[Task]:
+def _tasks(root: Root, model: Model, keys: Sequence[Key] | None, found: Sequence[Found]) -> list[Task]:
     """What is to be hashed: what is there, is wanted, and is not known to be wrong already."""
     wrong = {one.finding.path for one in found if one.finding.rule in ("RG01", "RG02", "RG03")}
     wanted = model.blobs.keys() if keys is None else _blobs_of(model, keys)
@@ -111,7 +111,7 @@ def _tasks(model: Model, keys: Sequence[Key] | None, found: Sequence[Found]) -> 
     items = (
         (blob.digest, place.blob_data(model.base, blob.digest), blob.size) for blob in blobs if blob.state is State.GOOD
     )
-    return tasks(item for item in items if item[1] not in wrong)
+    return tasks(root, (item for item in items if item[1] not in wrong))
 
 
 def _blobs_of(model: Model, keys: Sequence[Key]) -> set[str]:
@@ -133,10 +133,10 @@ def _blobs_of(model: Model, keys: Sequence[Key]) -> set[str]:
     return found
 
 
-def _content(root: Root, findings: Findings, work: Sequence[Task], progress: Progress) -> Iterator[Found]:
+def _content(findings: Findings, work: Sequence[Task], progress: Progress) -> Iterator[Found]:
     """RG01 and RG02 of every blob that does not hash to its name."""
     users: Mapping[str, Sequence[Place]] | None = None
-    for result in hash_all(root, work, progress):
+    for result in hash_all(work, progress):
         if result.matches or result.gone:
             continue
         if users is None:

@@ -9,7 +9,7 @@ from orlop.registry import place
 from orlop.registry.checkfinding import BLOB_UNKNOWN, Findings, Found, Place, counted
 from orlop.registry.checkmanifests import unreadable
 from orlop.registry.checkneeds import Shortfall
-from orlop.registry.content import Result, Task, hash_one
+from orlop.registry.content import Result, hash_all, tasks
 from orlop.registry.model import Model, State
 
 
@@ -83,8 +83,9 @@ def _bad(
 
 
 def _hashed(root: Root, model: Model, digest: str, progress: Progress) -> Result:
-    size = model.blobs[digest].size
-    return hash_one(root, Task(digest=digest, path=place.blob_data(model.base, digest), size=size), progress, 0, size)
+    work = tasks(root, [(digest, place.blob_data(model.base, digest), model.blobs[digest].size)])
+    (result,) = hash_all(work, progress)
+    return result
 
 
 def _sized(

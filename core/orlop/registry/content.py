@@ -1,36 +1,73 @@
 """Hashing what a registry keeps: every blob against the digest that its folder spells.
 
-Plain functions over descriptions that can be pickled, so that another process can do
-the same work. Nothing is kept in memory but one piece; a blob that cannot be read
-stops no other.
+Each blob is a task that can be pickled and run anywhere (`orlop.spread`). Nothing is
+kept in memory but one piece; a blob that cannot be read stops no other.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from orlop.digest import CANONICAL, hasher
-from orlop.errors import NotFound, OrlopError
+from orlop.digest import hasher
+from orlop.errors import Cancelled, NotFound, OrlopError
 from orlop.fs import Root, translate
 from orlop.progress import Progress
+from orlop.spread import Told, spread
 
+PHASE = "blob contents"
 PIECE = 1 << 20
 """Bytes that are read at a time."""
-_SMALL = 8 * PIECE
-"""Bytes between two reports of progress."""
-PHASE = "blob contents"
+_MANY = 64 << 20
+"""Bytes of all blobs together from which on threads are worth their start."""
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """One file to hash."""
 
+    root: str
+    """Absolute path of the store's root, links resolved."""
+    path: str
+    """Relative to it."""
     digest: str
     """What its bytes must hash to."""
-    path: str
-    """Relative to the root."""
     size: int
     """Bytes, as they were when the store was read."""
+
+    @property
+    def bytes(self) -> int:
+        """For `orlop.spread`."""
+        return self.size
+
+    def run(self, told: Told) -> "Result":
+        """Hash it.
+
+        Raises:
+            Cancelled: `told` said so.
+        """
+        read = 0
+        try:
+            with self._opened() as root, root.stream(self.path) as stream:
+                hashing = hasher(self.digest.partition(":")[0])
+                while piece := _piece(stream.fileno(), self.path):
+                    hashing.update(piece)
+                    read += len(piece)
+                    told(len(piece))
+        except NotFound:
+            return Result(task=self, actual="", read=read, why="it went away", gone=True)
+        except Cancelled:
+            raise
+        except OrlopError as error:
+            return Result(task=self, actual="", read=read, why=error.why or error.what)
+        return Result(task=self, actual=f"{hashing.name}:{hashing.hexdigest()}", read=read)
+
+    def _opened(self) -> Root:
+        try:
+            return Root(os.open(self.root, _FOLDER), self.root)
+        except OSError as error:
+            raise translate(error, "the store cannot be opened", self.root) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,44 +89,6 @@ class Result:
         return self.actual == self.task.digest
 
 
-def tasks(items: Iterable[tuple[str, str, int]]) -> list[Task]:
-    """Tasks in the order of their paths; items are digest, path, size."""
-    made = [Task(digest=digest, path=path, size=size) for digest, path, size in items]
-    return sorted(made, key=lambda task: task.path)
-
-
-def hash_one(root: Root, task: Task, progress: Progress, done: int, total: int) -> Result:
-    """Hash one file.
-
-    Args:
-        root: the store.
-        task: the file.
-        progress: told of the bytes, every few MiB.
-        done: bytes of the whole work that are finished.
-        total: bytes of the whole work.
-
-    Raises:
-        Cancelled: `progress` stopped it.
-    """
-    hashing = hasher(task.digest.partition(":")[0] or CANONICAL)
-    read = told = 0
-    try:
-        with root.stream(task.path) as stream:
-            if hasattr(os, "posix_fadvise"):
-                os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
-            while piece := _piece(stream.fileno(), task.path):
-                hashing.update(piece)
-                read += len(piece)
-                if read - told >= _SMALL:
-                    told = read
-                    progress.step(PHASE, min(done + read, total), total)
-    except NotFound:
-        return Result(task=task, actual="", read=read, why="it went away", gone=True)
-    except OrlopError as error:
-        return Result(task=task, actual="", read=read, why=error.why or error.what)
-    return Result(task=task, actual=f"{hashing.name}:{hashing.hexdigest()}", read=read)
-
-
 def _piece(fd: int, path: str) -> bytes:
     try:
         return os.read(fd, PIECE)
@@ -97,20 +96,23 @@ def _piece(fd: int, path: str) -> bytes:
         raise translate(error, "it cannot be read", path) from error
 
 
-def hash_all(root: Root, work: Iterable[Task], progress: Progress) -> Iterator[Result]:
-    """Hash files one after the other; each gives a result, whatever it is.
+def tasks(root: Root, items: Iterable[tuple[str, str, int]]) -> list[Task]:
+    """Tasks in the order of their paths; items are digest, path, size."""
+    made = [Task(root=root.path, path=path, digest=digest, size=size) for digest, path, size in items]
+    return sorted(made, key=lambda task: task.path)
+
+
+def hash_all(work: Sequence[Task], progress: Progress) -> Iterator[Result]:
+    """Hash files, much of it in threads; each gives a result, whatever it is.
 
     Raises:
         Cancelled: `progress` stopped it; what was given stands.
+        StorageFailure: as `orlop.spread.spread`.
     """
-    every = list(work)
-    total = sum(task.size for task in every)
-    done = told = 0
-    progress.step(PHASE, 0, total)
-    for task in every:
-        yield hash_one(root, task, progress, done, total)
-        done += task.size
-        if done - told >= _SMALL:
-            told = done
-            progress.step(PHASE, done, total)
-    progress.step(PHASE, total, total)
+    total = sum(task.size for task in work)
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if workers == 1 or total < _MANY:
+        yield from spread(work, progress, what=PHASE, total=total)
+        return
+    with ThreadPoolExecutor(workers, thread_name_prefix="hashing") as threads:
+        yield from spread(work, progress, what=PHASE, total=total, executor=threads, window=2 * workers)

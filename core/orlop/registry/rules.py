@@ -218,7 +218,7 @@ _RULES = (
         engine="The server's own purging removes uploads after 168 hours, where it is not switched off; it takes one "
         "without a readable startedat for one that begins in the far future, and keeps it for ever. "
         "Garbage collection does not look at uploads.",
-        do="`orlop clean PATH` removes uploads that are old enough. " + _UNDO,
+        do="`orlop clean PATH --uploads` removes those that are old enough. " + _UNDO,
     ),
     Rule(
         id="RG18",
