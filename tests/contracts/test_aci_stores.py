@@ -485,6 +485,9 @@ def test_looking_changes_nothing_and_takes_no_lock(catalogue: str, cas: Path) ->
             lambda: looking.remove_aci(key),
             lambda: looking.update_tree_store_size(key, 1),
             lambda: looking.write_aci(io.BytesIO(make_aci())),
+            lambda: looking.tmp_named_file("x"),
+            looking.tmp_file,
+            looking.tmp_dir,
         ):
             with pytest.raises(ReadOnly):
                 change()

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from orlop import times
-from orlop.errors import Locked, Malformed, NotFound, OrlopError, WrongKind
+from orlop.errors import Locked, Malformed, NotFound, OrlopError, ReadOnly, WrongKind
 from orlop.progress import Progress, Silent
 from orlop.rkt import aci, keylocks, layout, manifest, opening, selection
 from orlop.rkt.catalogue import (
@@ -370,6 +370,7 @@ class AciStore:
 
     def tmp_dir(self) -> str:
         """A folder on the store's file system for temporary files, absolute."""
+        self._refuse_looking()
         self._files.make_folders(layout.TEMPORARY, masked=True)
         return f"{self.path}/{layout.TEMPORARY}"
 
@@ -386,6 +387,7 @@ class AciStore:
             Escapes: it would leave the folder.
             WrongKind: a link, folder, pipe or device has the name.
         """
+        self._refuse_looking()
         return self._files.named(name)
 
     # --- the whole ---------------------------------------------------------
@@ -408,6 +410,10 @@ class AciStore:
         return "".join(lines)
 
     # --- inside ------------------------------------------------------------
+
+    def _refuse_looking(self) -> None:
+        if self._opened.read_only:
+            raise ReadOnly("the store was opened for reading only", do="open it for changing")
 
     def _paths(self, folder: str) -> Iterator[str]:
         """Where keys have their files, in order."""
