@@ -9,7 +9,7 @@ from orlop import times
 from orlop.digest import ALGORITHMS, Digest
 from orlop.errors import NotFound, OrlopError
 from orlop.fs import PARSE_LIMIT, Folder, Root
-from orlop.registry import layout, place
+from orlop.registry import layout, place, usual
 from orlop.registry.loose import (
     Loose,
     Stamp,
@@ -123,18 +123,27 @@ def read_shard(
         return Shard(blobs={}, stamps={}, empty=(), foreign=(), unreadable=unreadable, stamp=None, read_at=now)
     with folder:
         stamp = folder_stamp(folder, now)
-        kinds = loose.kinds(folder)
-        if not kinds and not loose.unreadable:
+        names, *strays = loose.listing(folder)
+        if not names and not any(strays) and not loose.unreadable:
             empty.append(path)
-        for name, kind in kinds:
-            if kind != "folder" or not is_hex(algorithm, name) or not name.startswith(shard):
+        for name in (stray for listed in strays for stray in listed):
+            loose.stray(folder, name, "blobs")
+        for name in names:
+            if not is_hex(algorithm, name) or not name.startswith(shard):
                 loose.stray(folder, name, "blobs")
+                continue
+            digest = digest_text(algorithm, name)
+            usually = usual.blob(folder.fd, name)
+            if usually is not None:
+                blobs[digest] = Blob(digest=digest, state=State.GOOD, size=usually[4], mtime=usually[2])
+                stamps[digest] = usually
+                if wanted(digest, usually) and (read := usual.content(folder.fd, name, PARSE_LIMIT)) is not None:
+                    content(digest, *read)
                 continue
             inner = loose.folder(folder, name)
             if inner is None:
                 continue
             with inner:
-                digest = digest_text(algorithm, name)
                 found = _blob(inner, digest, loose, empty)
                 if found is None:
                     continue
@@ -142,8 +151,6 @@ def read_shard(
                 blobs[digest] = blob
                 if seen is not None:
                     stamps[digest] = seen
-                    if wanted(digest, seen):
-                        _give(inner, digest, seen, content)
     return Shard(
         blobs=blobs,
         stamps=stamps,
@@ -185,17 +192,6 @@ def _blob(folder: Folder, digest: str, loose: Loose, empty: list[str]) -> tuple[
     return Blob(digest=digest, state=State.GOOD, size=found.st_size, mtime=found.st_mtime_ns), stamp
 
 
-def _give(folder: Folder, digest: str, seen: Stamp, content: Callable[[str, Stamp, bytes], None]) -> None:
-    """Hand the bytes of a blob on, unless they are too many or cannot be read: who misses them looks again."""
-    if seen[4] > PARSE_LIMIT:
-        return
-    try:
-        data, found = read_file(folder, layout.DATA, PARSE_LIMIT)
-    except OrlopError:
-        return
-    content(digest, stamp_of(found), data)
-
-
 def read_contents(
     root: Root,
     base: str,
@@ -225,6 +221,10 @@ def read_contents(
                         shard = None
                     shard = root.folder(above)
                     here = above
+                quick = usual.content(shard.fd, name, PARSE_LIMIT)
+                if quick is not None:
+                    content(digest, *quick)
+                    continue
                 with shard.folder(name) as folder:
                     if folder.stat(layout.DATA).kind != "file":
                         folder.read(layout.DATA, PARSE_LIMIT)  # which says what is there

@@ -4,12 +4,23 @@ The registry itself never reads one.
 """
 
 import hashlib
+import re
 from sys import intern
 
 from orlop import jsonrules, times
 from orlop.digest import Digest
 from orlop.errors import Malformed
 from orlop.registry.model import Config, State
+
+_USUAL_DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+_USUAL = frozenset(
+    (
+        *("architecture", "author", "comment", "config", "container", "container_config", "created"),
+        *("docker_version", "history", "id", "os", "os.features", "os.version", "parent", "rootfs", "variant"),
+        *("type", "diff_ids"),
+    )
+)
+"""Members of configs, and of what is in them, as nearly all are spelled; none differs from another by its case only."""
 
 
 def parse(digest: str, data: bytes) -> Config:
@@ -28,15 +39,22 @@ def parse(digest: str, data: bytes) -> Config:
     return Config(
         digest=digest,
         state=State.ALTERED if altered else State.GOOD,
-        created=_created(jsonrules.member(document, "created")),
+        created=_created(_member(document, "created")),
         platform=_platform(document),
         diff_ids=diff_ids,
         why=altered,
     )
 
 
+def _member(value: object, name: str) -> object | None:
+    """As `orlop.jsonrules.member`, quicker where the object is spelled as usual: all in lower case, each name once."""
+    if type(value) is dict and value.keys() <= _USUAL:
+        return value.get(name)
+    return jsonrules.member(value, name)
+
+
 def _diff_ids(document: object) -> tuple[str, ...]:
-    listed = jsonrules.member(jsonrules.member(document, "rootfs"), "diff_ids")
+    listed = _member(_member(document, "rootfs"), "diff_ids")
     if listed is None:
         return ()
     if not isinstance(listed, list):
@@ -47,6 +65,8 @@ def _diff_ids(document: object) -> tuple[str, ...]:
 def _diff_id(item: object, number: int) -> str:
     if not isinstance(item, str):
         raise Malformed("not a text", field=f"rootfs.diff_ids[{number}]")
+    if _USUAL_DIGEST.fullmatch(item) is not None:
+        return intern(item)
     try:
         return intern(str(Digest.parse_any(item)))
     except Malformed as error:
@@ -61,5 +81,5 @@ def _created(value: object) -> int | None:
 
 
 def _platform(document: object) -> str:
-    parts = (jsonrules.member(document, name) for name in ("os", "architecture", "variant"))
+    parts = (_member(document, name) for name in ("os", "architecture", "variant"))
     return intern("/".join(part for part in parts if isinstance(part, str) and part))

@@ -11,8 +11,16 @@ from sys import intern
 from orlop.digest import ALGORITHMS, Digest
 from orlop.errors import Malformed, NotFound, OrlopError, TooLarge
 from orlop.fs import Folder
-from orlop.registry import layout
-from orlop.registry.loose import Loose, Stamp, digest_text, folder_stamp, is_hex, read_file, state_of
+from orlop.registry import layout, usual
+from orlop.registry.loose import (
+    Loose,
+    Stamp,
+    digest_text,
+    folder_stamp,
+    is_hex,
+    read_file,
+    state_of,
+)
 from orlop.registry.model import Link, State
 
 _LIMIT = 1024  # the longest digest has 135 bytes
@@ -79,14 +87,21 @@ def _read_algorithm(
     folder: Folder, prefix: str, algorithm: str, where: str, loose: Loose, found: Links, now: int
 ) -> None:
     found.stamps[folder.path] = folder_stamp(folder, now)
-    for name, kind in loose.kinds(folder):
-        if kind != "folder" or not is_hex(algorithm, name):
+    names, *strays = loose.listing(folder)
+    for name in (stray for listed in strays for stray in listed):
+        loose.stray(folder, name, where)
+    for name in names:
+        if not is_hex(algorithm, name):
             loose.stray(folder, name, where)
+            continue
+        named = digest_text(prefix, name)
+        quick = usual.link(folder.fd, folder.path, name, named)
+        if quick is not None:
+            found.links[named] = quick
             continue
         inner = loose.folder(folder, name)
         if inner is None:
             continue
-        named = digest_text(prefix, name)
         with inner:
             link, others = read_link_folder(inner, named, where, loose)
         if link is not None:

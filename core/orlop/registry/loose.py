@@ -59,6 +59,14 @@ class Loose:
             self.unread(f"{parent.path}/{name}", error)
             return None
 
+    def listing(self, folder: Folder) -> "tuple[list[str], list[str], list[str]]":
+        """Names of the folders, of the files, and of all else in a folder; none where it cannot be listed."""
+        try:
+            return listing(folder.fd)
+        except OSError as error:
+            self.unread(folder.path, translate(error, "the folder cannot be listed", folder.path))
+            return [], [], []
+
     def kinds(self, folder: Folder) -> list[tuple[str, str]]:
         """Names and kinds in a folder; none where it cannot be listed, which is noted."""
         try:
@@ -66,6 +74,29 @@ class Loose:
         except OrlopError as error:
             self.unread(folder.path, error)
             return []
+
+
+def listing(fd: int) -> tuple[list[str], list[str], list[str]]:
+    """Names of the folders, of the regular files, and of all else in an open folder, each sorted.
+
+    Raises:
+        OSError
+    """
+    folders: list[str] = []
+    files: list[str] = []
+    others: list[str] = []
+    with os.scandir(fd) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.name)
+            elif entry.is_file(follow_symlinks=False):
+                files.append(entry.name)
+            else:
+                others.append(entry.name)
+    folders.sort()
+    files.sort()
+    others.sort()
+    return folders, files, others
 
 
 def is_temporary(name: str) -> bool:

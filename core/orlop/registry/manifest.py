@@ -7,8 +7,10 @@ index where it has ``manifests``, else an OCI manifest; anything else is refused
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from sys import intern
+from typing import cast
 
 from orlop import jsonrules, times
 from orlop.digest import Digest
@@ -37,6 +39,8 @@ _FOREIGN = frozenset(
         "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
     }
 )
+
+_USUAL_DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
 _TEXT = Text()
 _TEXTS = List(_TEXT)
@@ -82,6 +86,11 @@ _NAMES = frozenset(
 _DESCRIPTOR_NAMES = frozenset(
     ("mediaType", "size", "digest", "urls", "annotations", "platform", "artifactType", "data", "subject")
 )
+_PLATFORM_NAMES = frozenset(("architecture", "os", "os.version", "os.features", "variant", "features"))
+_IMAGE_NAMES = frozenset(("schemaVersion", "mediaType", "config", "layers"))
+_IMAGE_TYPES = frozenset((DOCKER_MANIFEST, OCI_MANIFEST))
+_REQUIRED = frozenset(("mediaType", "size", "digest"))
+_LARGEST = (1 << 63) - 1
 _NO_ANNOTATIONS: Mapping[str, str] = {}
 
 
@@ -108,11 +117,64 @@ def parse(digest: str, data: bytes) -> Manifest:
     altered = "" if actual == digest else f"its bytes hash to {actual}"
     try:
         document = jsonrules.loads(data)
-        _VERSIONED.conform(document)
+        if not altered and (usual := _usual_image(digest, data, document)) is not None:
+            return usual
+        if type(document) is not dict or not _is_plain(document):
+            _VERSIONED.conform(document)
     except Malformed as error:
         why = "; ".join(filter(None, (f"no manifest: {error.why}", altered)))
         return _broken(digest, data, State.MALFORMED, why, error.engine or error.why)
     return _Reading(digest, data, document, altered).manifest()
+
+
+def _usual_image(digest: str, data: bytes, document: object) -> Manifest | None:
+    """An image with nothing unusual, as nearly all are; None for any other document, which `_Reading` takes.
+
+    Only exact spellings, once each, of the members that every image has, and nothing else.
+    """
+    if type(document) is not dict or document.keys() != _IMAGE_NAMES:
+        return None
+    if type(version := document["schemaVersion"]) is not int or version != 2:
+        return None
+    media_type = document["mediaType"]
+    listed = document["layers"]
+    if type(media_type) is not str or media_type not in _IMAGE_TYPES or type(listed) is not list:
+        return None
+    config = _usual_descriptor(document["config"])
+    if config is None or config.media_type not in IMAGE_CONFIGS:
+        return None
+    layers = tuple(map(_usual_descriptor, listed))
+    if None in layers:
+        return None
+    return Manifest(
+        digest=digest,
+        state=State.GOOD,
+        size=len(data),
+        what=What.IMAGE,
+        media_type=intern(media_type),
+        config=config,
+        layers=cast(tuple[Descriptor, ...], layers),
+    )
+
+
+def _usual_descriptor(value: object) -> Descriptor | None:
+    if type(value) is not dict or value.keys() != _REQUIRED:
+        return None
+    digest, size, media_type = value["digest"], value["size"], value["mediaType"]
+    if type(digest) is not str or _USUAL_DIGEST.fullmatch(digest) is None or type(size) is not int or size < 0:
+        return None
+    if type(media_type) is not str or media_type in _FOREIGN or size > _LARGEST:
+        return None
+    return Descriptor(digest=intern(digest), size=size, media_type=intern(media_type))
+
+
+def _is_plain(document: dict[str, object]) -> bool:
+    """Whether version and type are spelled and typed as nearly always, so that nothing can be wrong with them."""
+    return (
+        type(document.get("schemaVersion")) is int
+        and type(document.get("mediaType", "")) is str
+        and document.keys() <= _NAMES
+    )
 
 
 def _broken(digest: str, data: bytes, state: State, why: str, words: str) -> Manifest:
@@ -287,6 +349,8 @@ def _text(fields: Mapping[str, object], name: str) -> str:
 def _digest(value: object) -> str | None:
     if not isinstance(value, str):
         return None
+    if _USUAL_DIGEST.fullmatch(value) is not None:
+        return intern(value)
     try:
         return intern(str(Digest.parse_any(value)))
     except Malformed:
@@ -301,5 +365,6 @@ def _annotations(fields: Mapping[str, object]) -> Mapping[str, str]:
 
 
 def _platform(value: object) -> str:
-    parts = (jsonrules.member(value, name) for name in ("os", "architecture", "variant"))
+    found = _fields(value, _PLATFORM_NAMES)
+    parts = (found.get(name) for name in ("os", "architecture", "variant"))
     return intern("/".join(part for part in parts if isinstance(part, str) and part))

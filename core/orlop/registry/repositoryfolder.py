@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from sys import intern
 
 from orlop import times
 from orlop.errors import Malformed, NotFound, OrlopError
 from orlop.fs import Folder, Root
-from orlop.registry import layout
+from orlop.registry import layout, usual
 from orlop.registry.layout import MODERN, is_uuid
 from orlop.registry.linkfolders import Links, read_link_folder, read_links
 from orlop.registry.loose import Loose, Stamp, folder_stamp, read_file, settled
@@ -109,7 +108,10 @@ def _manifests(folder: Folder, loose: Loose, stamps: dict[str, Stamp | None], no
                 revisions = read_links(inner, "revisions", loose, now)
             else:
                 stamps[inner.path] = folder_stamp(inner, now)
-                tags = {intern(tag): _tag(inner, tag, kind, loose, now) for tag, kind in loose.kinds(inner)}
+                tags = {
+                    tag: usual.tag(inner.fd, inner.path, tag) or _tag(inner, tag, kind, loose, now)
+                    for tag, kind in loose.kinds(inner)
+                }
     return revisions, tags
 
 
@@ -132,12 +134,11 @@ def _tag(folder: Folder, name: str, kind: str, loose: Loose, now: int) -> Tag:
             for part, part_kind in here.kinds():
                 if part_kind != "folder" or part not in (layout.CURRENT, layout.INDEX):
                     loose.stray(here, part, "tags")
-                    continue
-                with here.folder(part) as inner:
-                    if part == layout.INDEX:
+                elif part == layout.CURRENT:
+                    current = _current(here, loose) or current
+                else:
+                    with here.folder(part) as inner:
                         history = read_links(inner, "tags", loose, now).links
-                    else:
-                        current = read_link_folder(inner, "", "tags", loose)[0] or current
     except NotFound:
         pass  # it went away meanwhile: what was read of it stands
     except OrlopError as error:
@@ -146,6 +147,11 @@ def _tag(folder: Folder, name: str, kind: str, loose: Loose, now: int) -> Tag:
             why = error.why or error.what
             current = Link(path=current.path, named="", target=None, state=State.UNREADABLE, why=why)
     return Tag(name=name, path=path, current=current, history=history)
+
+
+def _current(folder: Folder, loose: Loose) -> Link | None:
+    with folder.folder(layout.CURRENT) as inner:
+        return read_link_folder(inner, "", "tags", loose)[0]
 
 
 # --- uploads -----------------------------------------------------------------
