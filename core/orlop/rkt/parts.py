@@ -13,7 +13,7 @@ from orlop.rkt.pods import Pods, pods
 from orlop.rkt.touched import Touched
 from orlop.rkt.treefolders import Trees, trees
 
-_TRIES = 3
+_TRIES = 8
 """Times that a store is read again which changes while it is read; then it is shown as it is."""
 
 
