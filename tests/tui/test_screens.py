@@ -15,7 +15,7 @@ from textual.widgets import Input
 
 from orlop.errors import Cancelled, Changed, Locked, NeedsStatement, NotAStore, OrlopError
 from orlop.finding import Finding, Repair, Severity
-from orlop.intent import Intent, Remove, Tag, Unmap, Untag
+from orlop.intent import Import, Intent, Remove, Tag, Unmap, Untag
 from orlop.plan import Plan, Quarantine, Reason, Refusal
 from orlop.records import (
     Absent,
@@ -23,6 +23,7 @@ from orlop.records import (
     Delta,
     Detail,
     EngineState,
+    Facet,
     Flag,
     HistoryEntry,
     Key,
@@ -42,7 +43,7 @@ from orlop_tui.screens import dialog as dialog_module
 from orlop_tui.screens.changing import PlanDialog, PurgeDialog, TagDialog, UndoDialog, UnfinishedDialog
 from orlop_tui.screens.dialog import Ask, Confirm, Menu, Notice
 from orlop_tui.screens.journal import JournalDialog
-from orlop_tui.widgets.panes import Pane
+from orlop_tui.widgets.shown import Pane
 
 SEEN = 1_800_000_000_000_000_000
 SIZES = [(80, 24), (120, 40), (200, 50)]
@@ -221,6 +222,8 @@ class StandIn:
         self.past: tuple[messages.PastChange, ...] = ()
         self.unfinished: messages.PastChange | None = None
         self.mappings: Records | Absent = (MAPPING, STALE)
+        self.of_store: dict[Facet, Records | Absent] = {Facet.REMOTES: (REMOTE,), Facet.UPLOADS: ()}
+        self.fetched: Intent = Import(staged="0" * 16)
         self.mute: set[str] = set()
         self.running = False
         self.app: App[Any] | None = None
@@ -253,6 +256,17 @@ class StandIn:
         assert found is not None
         answer = messages.DetailReady(index, key, detail(found), self.mappings, (REMOTE,))
         self._answer("detail", index, answer, index, key)
+
+    def records(self, index: int, facet: Facet) -> None:
+        self._answer(f"records {facet}", index, messages.RecordsReady(index, facet, self.of_store[facet]), index)
+
+    def fetch(self, index: int, url: str) -> None:
+        self._answer(
+            "fetch", index, messages.ImageFetched(index, self.fetched, ("the signature was not checked",)), url
+        )
+
+    def discard(self, index: int, intent: Intent) -> None:
+        self.asked.append(("discard", intent))
 
     def check(self, index: int) -> None:
         self._answer("check", index, messages.Findings(index, FINDINGS), index)
@@ -436,7 +450,7 @@ async def test_sixty_by_twelve_shows_the_list_alone() -> None:
 async def test_nothing_of_a_hostile_store_is_drawn_raw_or_acts(size: tuple[int, int]) -> None:
     async with seated(size=size) as seat:
         drawn = seat.screen
-        for key in ("end", "2", "3", "4", "a", "enter", "escape", "question_mark", "escape", "c", "escape", "d"):
+        for key in ("end", "2", "3", "4", "a", "enter", "escape", "question_mark", "escape", "y", "escape", "d"):
             await seat.press(key)
             drawn += seat.screen
         assert all(text.isprintable() for text in drawn.split("\n"))
@@ -905,7 +919,7 @@ async def test_a_dialog_hears_keys_in_the_end_though_nothing_told_that_it_was_pa
 
     monkeypatch.setattr(Menu, "now_painted", now_painted)
     async with seated() as seat:
-        await seat.press("c")
+        await seat.press("y")
         await asyncio.wait_for(heard.wait(), 10)
         await seat.press("n")
         assert seat.top is seat.app.browse
@@ -1123,7 +1137,7 @@ async def test_the_help_lists_every_key_with_the_reason_why_it_is_not_possible()
 @pytest.mark.parametrize("size", [(80, 24), (60, 12), (200, 50)])
 async def test_toasts_leave_the_keys_of_every_dialog_in_sight(size: tuple[int, int]) -> None:
     async with seated(size=size) as seat:
-        for key in ("J", "c", "question_mark"):
+        for key in ("J", "y", "question_mark"):
             await seat.press(key)
             box = seat.app.screen.query_one("#box").region
             for number in range(4):
@@ -1147,7 +1161,7 @@ async def test_the_help_lists_no_key_that_is_not_of_orlop() -> None:
 
 async def test_what_can_be_copied_goes_to_the_gateway() -> None:
     async with seated() as seat:
-        await seat.press("c")
+        await seat.press("y")
         assert isinstance(seat.top, Menu)
         await seat.press("i")
         assert seat.gateway.calls("copy") == [("id", ROWS[0].key.id)]
@@ -1158,7 +1172,7 @@ async def test_what_can_be_copied_goes_to_the_gateway() -> None:
 
 async def test_a_line_of_a_pane_is_copied_whole() -> None:
     async with seated() as seat:
-        await seat.press("2", "tab", "c", "l")
+        await seat.press("2", "tab", "y", "l")
         assert seat.gateway.calls("copy") == [("this line", BLOB)]
 
 

@@ -198,6 +198,12 @@ class OrlopApp(SafeApp, inherit_bindings=False):
     def on_detail_ready(self, message: messages.DetailReady) -> None:
         self.browse.detail_ready(message)
 
+    def on_records_ready(self, message: messages.RecordsReady) -> None:
+        self.browse.records_ready(message)
+
+    def on_looked(self, message: messages.Looked) -> None:
+        self.browse.looked(message)
+
     def on_findings(self, message: messages.Findings) -> None:
         self.browse.findings_ready(message)
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from orlop.errors import Cancelled, OrlopError
 from orlop.fs import translate
-from orlop.intent import Intent
+from orlop.intent import Import, Intent
 from orlop.plan import Plan
 from orlop.progress import Stoppable
 from orlop.records import Delta, Facet, Key, Snapshot
@@ -54,6 +54,8 @@ class _Slot:
         self.held_back: set[str] = set()
         """Hints that came while a change ran."""
         self.watch: Watch | None = None
+        self.sweep_after = 0.0
+        """When its unwatched parts may be looked at again, by the monotonic clock."""
         self.retired: list[Store] = []
         """Stores of folders that were replaced; a reader may still be in them."""
 
@@ -79,7 +81,7 @@ class _Told(Stoppable):
 
 
 class _Readers:
-    """Three threads that only read; the end of the program does not wait for one that hangs in a dead disk."""
+    """Three threads that change no store; the end of the program does not wait for one that hangs in a dead disk."""
 
     def __init__(self) -> None:
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -192,6 +194,16 @@ class Gateway:
 
         self._submit(self._readers, "detail", index, work)
 
+    def records(self, index: int, facet: Facet) -> None:
+        """`RecordsReady` of the whole store."""
+
+        def work(current: Callable[[], bool]) -> None:
+            found = self._slots[index].store.facet(facet, None)
+            if current():
+                self._post(messages.RecordsReady(index, facet, found))
+
+        self._submit(self._readers, f"records {facet}", index, work)
+
     def check(self, index: int) -> None:
         """`Findings` of the whole store; a check that still runs is stopped."""
 
@@ -233,6 +245,31 @@ class Gateway:
 
         self._submit(self._writer, "rescan", index, work)
 
+    # --- the network, and what waits beside the store
+
+    def fetch(self, index: int, url: str) -> None:
+        """Ask a URL for its image again; what it gives is written beside the store, and nothing in it."""
+
+        def work(current: Callable[[], bool]) -> None:
+            with self._job(index) as progress:
+                fetched = self._slots[index].store.fetch(url, at=time.time_ns(), progress=progress)
+            if current():
+                self._post(messages.ImageFetched(index, fetched.intent, fetched.remarks))
+            else:
+                self._let_go(index, fetched.intent)
+
+        self._submit(self._readers, "fetch", index, work)
+
+    def discard(self, index: int, intent: Intent) -> None:
+        """Let go of what waits for an intent."""
+        self._submit(self._writer, "discard", index, lambda _: self._let_go(index, intent))
+
+    def _let_go(self, index: int, intent: Intent) -> None:
+        if isinstance(intent, Import):
+            from orlop.incoming import discard
+
+            discard(self._slots[index].store.root, intent.staged)
+
     # --- writing
 
     def probe(self, index: int, *, offline: bool) -> None:
@@ -261,9 +298,18 @@ class Gateway:
         def work(store: Store, journal: "Journal", progress: "Progress") -> "Receipt":
             from orlop.apply import apply
 
-            return apply(store, plan, journal, statement=Statement(offline=offline), progress=progress)
+            receipt = apply(store, plan, journal, statement=Statement(offline=offline), progress=progress)
+            self._tidy(index, plan.intent)
+            return receipt
 
         self._write("apply", index, work)
+
+    def _tidy(self, index: int, intent: Intent) -> None:
+        """Let go of what was taken in; where that fails the change is done all the same."""
+        try:
+            self._let_go(index, intent)
+        except OrlopError as error:
+            LOG.warning("what was staged for %r stays: %s", self._slots[index].path, error)
 
     def undo(self, index: int, change: str | None, *, offline: bool) -> None:
         """Undo a change; None: the last one that is not undone."""
@@ -388,7 +434,7 @@ class Gateway:
             lambda: slot.store.watched(),
             changed=lambda hints: self._changed(slot, hints),
             replaced=lambda: self._replaced(slot),
-            polled=lambda: self._follow_engine(slot),
+            polled=lambda: self._polled(slot),
             state=lambda text: self._post(messages.LiveState(slot.index, text)),
             since=slot.since,
             poll=self._poll,
@@ -401,6 +447,19 @@ class Gateway:
             return
         with slot.turn:
             self._reread(slot, slot.store.rows())
+
+    def _polled(self, slot: _Slot) -> None:
+        """At a poll that found nothing: look at what has no watch, where the kind has such parts; else at the engine.
+
+        A sweep takes longer the larger the store is, and rests a hundred times as long.
+        """
+        if slot.store.identity.kind not in _SWEPT:
+            self._follow_engine(slot)
+        elif not slot.writing and time.monotonic() >= slot.sweep_after:
+            began = time.monotonic()
+            self._changed(slot, (_NO_RECORD,))
+            ended = time.monotonic()
+            slot.sweep_after = ended + _REST * (ended - began)
 
     def _follow_engine(self, slot: _Slot) -> None:
         """Show that an engine was started or stopped, which changes no folder that is watched."""
@@ -435,6 +494,8 @@ class Gateway:
             delta = _difference(before, after)
         if delta or _beside_rows(before) != _beside_rows(after):
             self._post(messages.StoreChanged(slot.index, delta))
+        elif after.seen_at != before.seen_at:
+            self._post(messages.Looked(slot.index, after.seen_at))
 
     def _replaced(self, slot: _Slot) -> tuple[int, int] | None:
         """Open the store anew where another folder lies at its path."""
@@ -522,7 +583,12 @@ class Gateway:
 _NO_RECORD = ".orlop"
 """A hint that names no record of any kind: only what is asked of the system, as the engine's lock, is seen anew."""
 
-_OVERTAKEN = frozenset({"detail", "check", "plan", "journal"})
+_SWEPT = frozenset({"registry"})
+"""Kinds that have too many folders to watch them all: a poll looks at the times of the others."""
+_REST = 100
+"""How many times as long as it took a sweep waits for the next: a hundredth of a processor, whatever the store."""
+
+_OVERTAKEN = frozenset({"detail", "check", "plan", "journal", "records remotes", "records uploads"})
 """Work whose failure interests nobody once something newer was asked."""
 
 

@@ -17,7 +17,7 @@ from orlop.errors import OrlopError
 from orlop.finding import Finding
 from orlop.intent import Intent
 from orlop.plan import Plan, Refusal
-from orlop.records import Absent, Delta, Detail, Key, Records, Snapshot
+from orlop.records import Absent, Delta, Detail, Facet, Key, Records, Snapshot
 
 
 class Receipt(Protocol):
@@ -77,6 +77,9 @@ class Gateway(Protocol):
     def detail(self, index: int, key: Key) -> None:
         """`DetailReady`, or `Failed` with the action ``detail``."""
 
+    def records(self, index: int, facet: Facet) -> None:
+        """`RecordsReady` of the whole store; they say themselves why there are none."""
+
     def check(self, index: int) -> None:
         """`Findings` of the whole store, or `Failed` with the action ``check``."""
 
@@ -97,6 +100,15 @@ class Gateway(Protocol):
 
     def purge(self, index: int, changes: Sequence[str], *, offline: bool) -> None:
         """Empty the quarantine of these changes; `Applied`, or `Failed` with the action ``purge``."""
+
+    def fetch(self, index: int, url: str) -> None:
+        """Ask a URL for its image again: `ImageFetched`, or `Failed` with the action ``fetch``.
+
+        What it gave waits beside the store until it is applied or discarded.
+        """
+
+    def discard(self, index: int, intent: Intent) -> None:
+        """Let go of what waits for an intent that nobody applies; answers nothing."""
 
     def journal(self, index: int) -> None:
         """`JournalReady`, or `Failed` with the action ``journal``."""
@@ -159,6 +171,26 @@ class DetailReady(Message):
         self.detail = detail
         self.mappings = mappings
         self.remotes = remotes
+
+
+class RecordsReady(Message):
+    """What is recorded in a store as a whole: remote records, uploads."""
+
+    def __init__(self, index: int, facet: Facet, records: Records | Absent) -> None:
+        super().__init__()
+        self.index = index
+        self.facet = facet
+        self.records = records
+
+
+class ImageFetched(Message):
+    """A server answered; the intent says what is to be done with it, and the remarks what was learned."""
+
+    def __init__(self, index: int, intent: Intent, remarks: tuple[str, ...]) -> None:
+        super().__init__()
+        self.index = index
+        self.intent = intent
+        self.remarks = remarks
 
 
 class Findings(Message):
@@ -259,6 +291,15 @@ class StoreChanged(Message):
         super().__init__()
         self.index = index
         self.delta = delta
+
+
+class Looked(Message):
+    """The store was looked at again, and nothing had changed: what is shown is that new."""
+
+    def __init__(self, index: int, seen_at: int) -> None:
+        super().__init__()
+        self.index = index
+        self.seen_at = seen_at
 
 
 class LiveState(Message):

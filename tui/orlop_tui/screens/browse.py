@@ -12,9 +12,10 @@ from textual.binding import Binding, BindingType
 
 from orlop.errors import OrlopError
 from orlop.intent import Remove, Tag, Unmap, Untag
-from orlop.records import EngineState, Row
+from orlop.records import Absent, EngineState, Facet, Row
 from orlop_tui import format as words
 from orlop_tui import messages
+from orlop_tui.equivalent import image_term
 from orlop_tui.remembered import Remembered
 from orlop_tui.screens import wording
 from orlop_tui.screens.changes import Changes
@@ -24,7 +25,7 @@ from orlop_tui.screens.panekeys import PaneKeys
 from orlop_tui.screens.stores import OpenStore
 from orlop_tui.widgets.keyline import KeyLine
 from orlop_tui.widgets.lines import Role, line, span
-from orlop_tui.widgets.panes import Shown
+from orlop_tui.widgets.shown import Shown
 from orlop_tui.widgets.store_table import StoreTable
 
 
@@ -49,14 +50,15 @@ class Browse(PaneKeys):
         Binding("z", "undo", "undo the last change", id="undo"),
         Binding("J", "journal", "journal and quarantine", id="journal"),
         Binding("exclamation_mark", "lock", "unlock or lock writing", id="lock"),
-        Binding("c,y", "copy", "copy a name, id, digest, path or command", id="copy"),
+        Binding("y", "copy", "copy a name, id, digest, path or command", id="copy"),
         Binding("1", "pane(1)", "metadata", id="pane_meta"),
         Binding("2", "pane(2)", "V2 digest mappings", id="pane_digests"),
         Binding("3", "pane(3)", "remote records", id="pane_remote"),
         Binding("4", "pane(4)", "problems", id="pane_problems"),
+        Binding("5", "pane(5)", "uploads", id="pane_uploads"),
         Binding("right_square_bracket", "next_pane(1)", "next pane", id="pane_next"),
         Binding("left_square_bracket", "next_pane(-1)", "pane before", id="pane_before"),
-        Binding("a", "all_problems", "problems of the row, or of the whole store", id="all_problems"),
+        Binding("a", "whole", "remote records, problems or uploads: the row's, or the whole store's", id="whole"),
         Binding("enter", "follow", "enlarge the panes; follow the line", id="follow"),
         Binding("escape", "back", "one step back", id="back"),
         Binding("plus,equals_sign", "zoom(1)", "more room for the panes", id="zoom_in"),
@@ -147,6 +149,17 @@ class Browse(PaneKeys):
             elif before is EngineState.HELD:
                 self.say("the store is held no longer", Role.PLAIN)
 
+    def looked(self, message: messages.Looked) -> None:
+        self.stores[message.index].looked_at = message.seen_at
+        self.draw_lines()
+
+    def records_ready(self, message: messages.RecordsReady) -> None:
+        store = self.stores[message.index]
+        if store.records.get(message.facet) != message.records:
+            store.records[message.facet] = message.records
+            if store is self.store:
+                self.draw_panes(keep=True)
+
     def live_state(self, message: messages.LiveState) -> None:
         self.stores[message.index].live = message.text
         self.draw_lines()
@@ -191,6 +204,10 @@ class Browse(PaneKeys):
             self._detail_failed(error)
             return
         self._log_error(error)
+        if action.startswith("records ") and message.index is not None:
+            self.stores[message.index].records[Facet(action.partition(" ")[2])] = Absent(because=str(error))
+            self.draw_panes(keep=True)
+            return
         if self.changes.failed(message):
             return
         if action == "check" and message.index is not None:
@@ -258,7 +275,7 @@ class Browse(PaneKeys):
             return
         letters = "123456789abcdefghilmnopqrstuvwxyz"
         choices = [
-            Choice(letters[store.index % len(letters)], store.label, store.index, note=store.snapshot.identity.path)
+            Choice(letters[store.index % len(letters)], store.label, store.index, note=wording.stores_note(store))
             for store in self.stores
         ]
         self.app.push_screen(Menu("Stores", choices), lambda chosen: self._switch(chosen))
@@ -332,13 +349,18 @@ class Browse(PaneKeys):
             yield "l", "this line", current.copy
         if row.key.name is not None:
             yield "n", "name", row.key.name
-        yield "i", "id", row.key.id
+        if row.key.id:
+            yield "i", "id", row.key.id
         detail = self._shown.detail
         if detail is not None and detail.key == row.key:
             for letter, name in zip("dab", (n for n in detail.names if "@" in n), strict=False):
                 yield letter, "digest", name
-            yield "p", "path", os.path.join(store.snapshot.identity.path, detail.config_path)
-        yield "c", "command", words.shell(["orlop", "show", store.path, row.key.name or row.key.id])
+            paths = [document.path for document in detail.documents]
+            if detail.config_path and detail.config_path not in paths:
+                paths.append(detail.config_path)
+            for letter, path in zip("pq", paths, strict=False):
+                yield letter, "path", os.path.join(store.snapshot.identity.path, path)
+        yield "c", "command", words.shell(["orlop", "show", store.path, image_term(row.key)])
 
     def _copy(self, chosen: object) -> None:
         if isinstance(chosen, tuple):

@@ -22,6 +22,7 @@ from orlop_tui.messages import PastChange
 from orlop_tui.screens.dialog import Dialog, Host
 from orlop_tui.screens.stores import OpenStore
 from orlop_tui.widgets.keyline import KeyHint
+from orlop_tui.widgets.kindwords import engine_words
 from orlop_tui.widgets.lines import BLANK, Line, Role, Spans, labelled, line, span
 
 _MOST_NAMES = 6
@@ -131,7 +132,7 @@ class PlanDialog(Change):
 
     def _basis(self) -> str:
         snapshot = self.store.snapshot
-        engine = words.ENGINE_WORDS[snapshot.engine]
+        engine = engine_words(snapshot)
         state = "and CHANGED since: nothing can be applied" if self._changed else "unchanged since"
         return f"{self.store.label} seen {words.moment(self._seen_at)}, {state}; {engine}"
 

@@ -5,6 +5,7 @@ It draws what is known of the stores; it has no keys and asks for nothing but a 
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from textual import events
@@ -14,7 +15,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from orlop.errors import OrlopError
-from orlop.records import Key, Row
+from orlop.records import Facet, Key, Row
 from orlop.text import visible
 from orlop_tui import format as words
 from orlop_tui import messages
@@ -26,7 +27,8 @@ from orlop_tui.screens.wording import WIDE
 from orlop_tui.widgets.entry import Entry
 from orlop_tui.widgets.keyline import KeyHint, KeyLine
 from orlop_tui.widgets.lines import LOOKS, Bar, Line, LinesView, Role, Span, Spans, fit, fold, line, span
-from orlop_tui.widgets.panes import Pane, Shown, ToMapping, builder
+from orlop_tui.widgets.panes import builder
+from orlop_tui.widgets.shown import Pane, Shown, ToMapping, panes_of
 from orlop_tui.widgets.store_table import StoreTable, TableHead
 
 CHECKED_UNASKED = 20_000
@@ -82,7 +84,8 @@ class Frame(Screen[None]):
         self._shown = Shown(row=None, now=0)
         self._asked: tuple[int, Key] | None = None
         """The row whose detail is being read."""
-        self._whole_store = False
+        self._whole = {Pane.UPLOADS}
+        """Panes that are about the whole store."""
         self._job: Spans = ()
         self._remark: Spans = ()
         self._log: list[Line] = []
@@ -136,6 +139,7 @@ class Frame(Screen[None]):
         self.header_bar.show(*self._header())
         if store is not None:
             self.table.now = store.snapshot.seen_at
+            self.table.kind = self.head.kind = store.kind
             self.head.listing = store.listing
             self.head.refresh()
             self.table.sync(store.listing)
@@ -152,22 +156,56 @@ class Frame(Screen[None]):
 
     def draw_panes(self, *, keep: bool = False) -> None:
         """The panes, from what was read of the row under the cursor."""
-        stacked = self.is_stacked
-        chosen = tuple(Pane) if stacked else (self.pane,)
+        there = self.panes_here
+        if self.pane not in there:
+            self.pane = Pane.META
+        chosen = there if self.is_stacked else (self.pane,)
+        self._ask_records(chosen)
         self.panes.show(builder(self._complete(self._shown), chosen), keep=keep)
         self._draw_strip()
 
+    @property
+    def panes_here(self) -> tuple[Pane, ...]:
+        """The panes that the store on the screen has."""
+        return panes_of("docker" if self.store is None else self.store.kind)
+
+    def _ask_records(self, panes: Sequence[Pane]) -> None:
+        """Ask for what these panes show of the whole store, unless it is known or under way."""
+        store = self.store
+        if store is None:
+            return
+        remotes = Pane.REMOTE in panes and Pane.REMOTE in self._whole
+        for facet, wanted in ((Facet.UPLOADS, Pane.UPLOADS in panes), (Facet.REMOTES, remotes)):
+            if wanted and facet not in store.awaited:
+                store.awaited.add(facet)
+                self.gateway.records(store.index, facet)
+
     def _draw_strip(self) -> None:
-        store, row = self.store, self.row
-        found = store.findings_of(row) if store is not None and row is not None else None
+        titles = [f"{int(pane)} {pane.title}{self._number_in(pane)}" for pane in self.panes_here]
+        more = span("more v", Role.FAINT)
+        blank = " "
+        if sum(len(title) + 2 for title in titles) + more.cells + 2 > self.strip.size.width:
+            blank, more = "", span("")
         pieces: list[Span] = []
-        for pane in Pane:
-            text = f"{int(pane)} {pane.title}"
-            if pane is Pane.PROBLEMS and found:
-                text += f" {len(found)}"
-            pieces.append(span(f"[{text}]", Role.HEADING) if pane is self.pane else span(f" {text} ", Role.FAINT))
-        more = (span("more v", Role.FAINT),) if self.panes.hidden_below else ()
-        self.strip.show(pieces, more)
+        for pane, title in zip(self.panes_here, titles, strict=True):
+            if pane is self.pane:
+                pieces.append(span(f"[{title}]{' ' if not blank else ''}", Role.HEADING))
+            else:
+                pieces.append(span(f"{blank}{title} ", Role.FAINT))
+        self.strip.show(pieces, (more,) if more.text and self.panes.hidden_below else ())
+
+    def _number_in(self, pane: Pane) -> str:
+        """How much a pane holds, where that is worth a look; else empty."""
+        store, row = self.store, self.row
+        if store is None:
+            return ""
+        number = 0
+        if pane is Pane.PROBLEMS and row is not None:
+            number = len(store.findings_of(row) or ())
+        elif pane is Pane.UPLOADS:
+            found = store.records.get(Facet.UPLOADS)
+            number = len(found) if isinstance(found, tuple) else 0
+        return f" {number}" if number else ""
 
     def _complete(self, shown: Shown) -> Shown:
         """What was read, with what the check found."""
@@ -177,17 +215,16 @@ class Frame(Screen[None]):
         unchecked = store.findings_problem or "checking …"
         if len(store.snapshot.rows) > CHECKED_UNASKED and not store.checking:
             unchecked = store.findings_problem or "not checked yet: 4 checks this large store"
-        return Shown(
-            row=shown.row,
-            now=shown.now,
-            detail=shown.detail,
-            mappings=shown.mappings,
-            remotes=shown.remotes,
+        return replace(
+            shown,
+            kind=store.kind,
+            now=max(shown.now, store.looked_at),
             findings=store.findings,
             own=(store.findings_of(shown.row) or ()) if shown.row is not None else (),
             unchecked=unchecked,
-            problem=shown.problem,
-            whole_store=self._whole_store or shown.row is None,
+            whole=frozenset(self._whole),
+            all_remotes=store.records.get(Facet.REMOTES),
+            uploads=store.records.get(Facet.UPLOADS),
         )
 
     def _header(self) -> tuple[list[Span], Spans]:
@@ -222,8 +259,9 @@ class Frame(Screen[None]):
         if self.focused is self.entry:
             return [KeyHint("Enter", "to the list", "leave_filter"), KeyHint("Esc", "no filter", "back")]
         if self.focused is self.panes:
-            chosen = [("Tab", "list", "to_list"), ("1-4", "panes", "next_pane(1)"), ("Enter", "follow", "follow")]
-            chosen += [("u", "unmap", "unmap"), ("c", "copy", "copy"), ("Esc", "back", "back")]
+            panes = f"1-{max(self.panes_here):d}"
+            chosen = [("Tab", "list", "to_list"), (panes, "panes", "next_pane(1)"), ("Enter", "follow", "follow")]
+            chosen += [("u", "unmap", "unmap"), ("y", "copy", "copy"), ("Esc", "back", "back")]
         else:
             chosen = [("space", "mark", "mark"), ("d", "delete", "delete"), ("t", "tag", "tag")]
             chosen += [("/", "filter", "filter"), ("s", "sort", "sort")]
@@ -283,9 +321,10 @@ class Frame(Screen[None]):
 
     def why_not(self, action: str) -> str:
         """The reason in one line; empty where it can be done."""
+        cannot = "" if self.store is None else self._cannot(action)
         action = action.partition("(")[0]
-        if action in _ALWAYS:
-            return ""
+        if action in _ALWAYS or cannot:
+            return cannot
         if self.store is None:
             return "no store is open"
         if action in _WRITES and self.changes.busy:
@@ -303,6 +342,12 @@ class Frame(Screen[None]):
         if action == "unmap" and self._mapping() is None:
             return "u works on a line of 2 Digests: 2, Tab"
         return ""
+
+    def _cannot(self, action: str) -> str:
+        """Why the kind of the store makes an action mean nothing; empty where it may do it."""
+        store = self.store
+        cannot = store.words.cannot if store is not None else {}
+        return cannot.get(action) or cannot.get(action.partition("(")[0], "")
 
     def _stopped_by(self, action: str) -> bool:
         reason = self.why_not(action)
@@ -343,7 +388,7 @@ class Frame(Screen[None]):
 
 _ALWAYS = frozenset(
     {"help", "quit", "log", "info", "stores", "back", "pane", "next_pane", "zoom", "to_list", "follow"}
-    | {"all_problems", "focus_next", "focus_previous", "command_palette", "leave_filter", "interrupt"}
+    | {"whole", "focus_next", "focus_previous", "command_palette", "leave_filter", "interrupt"}
     | {"move", "page", "end", "down", "up"}
 )
 _WRITES = frozenset({"delete", "tag", "untag", "unmap", "undo", "lock"})

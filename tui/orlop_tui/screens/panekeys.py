@@ -1,10 +1,13 @@
 """The keys of the panes: which is shown, how large, and where their lines lead."""
 
+from orlop.records import Key, Mapping
 from orlop_tui import format as words
 from orlop_tui.screens.rowkeys import RowKeys
 from orlop_tui.screens.stores import OpenStore
 from orlop_tui.widgets.lines import LinesView, Role
-from orlop_tui.widgets.panes import Pane, ToFinding, ToImage, ToMapping, place_of
+from orlop_tui.widgets.panes import place_of
+from orlop_tui.widgets.recordpanes import row_of
+from orlop_tui.widgets.shown import Pane, ToFinding, ToMapping, ToRemote, ToRow, ToUpload
 from orlop_tui.widgets.store_table import StoreTable
 
 
@@ -12,6 +15,8 @@ class PaneKeys(RowKeys):
     """What a person does with the panes."""
 
     def action_pane(self, number: int) -> None:
+        if self._stopped_by(f"pane({number})"):
+            return
         self.pane = Pane(number)
         if self.view < 0 or not self.side.display:
             self._set_view(1)
@@ -25,11 +30,14 @@ class PaneKeys(RowKeys):
         self.draw_lines()
 
     def action_next_pane(self, step: int) -> None:
-        self.action_pane((int(self.pane) - 1 + step) % len(Pane) + 1)
+        there = self.panes_here
+        self.action_pane(there[(there.index(self.pane) + step) % len(there)])
 
-    def action_all_problems(self) -> None:
-        self._whole_store = not self._whole_store
-        self.action_pane(Pane.PROBLEMS)
+    def action_whole(self) -> None:
+        """Show of the pane what the whole store has, or the row's alone; from the first two panes it is problems."""
+        pane = self.pane if self.pane in (Pane.REMOTE, Pane.UPLOADS) else Pane.PROBLEMS
+        self._whole ^= {pane}
+        self.action_pane(pane)
 
     def _set_view(self, view: int) -> None:
         self.view = max(-1, min(1, view))
@@ -63,20 +71,39 @@ class PaneKeys(RowKeys):
         match message.target:
             case OpenStore() as store:
                 self._switch(store.index)
-            case ToImage(id=identity):
-                self._follow_image(identity)
+            case ToRow(key=key):
+                self._follow(key)
+            case ToRemote(remote=remote):
+                there = row_of(remote, self.row.key if self.row is not None else None)
+                if there is None:
+                    self.say("this record leads to no image of this store")
+                else:
+                    self._follow(there)
+            case ToUpload():
+                self.say("u drops this upload; y copies its name", Role.PLAIN)
             case ToMapping(mapping=mapping):
-                self.say(f"u removes the mapping of {words.short(mapping.digest)}; c copies the digest", Role.PLAIN)
+                self._follow_mapping(mapping)
             case ToFinding(finding=finding):
-                key = None if self.store is None else self.store.row_of(finding)
-                if key is None or not self._jump(key):
+                found = None if self.store is None else self.store.row_of(finding)
+                if found is None or not self._jump(found):
                     self.say("this finding is about no image")
 
-    def _follow_image(self, identity: str) -> None:
-        store = self.store
-        row = next((r for r in store.snapshot.rows if r.key.id == identity), None) if store is not None else None
-        if row is None or not self._jump(row.key):
+    def _follow(self, key: Key) -> None:
+        """Go to a row; where there is none with this name, to another of the same image."""
+        rows = self.store.snapshot.rows if self.store is not None else ()
+        same = [row.key for row in rows if row.key.id == key.id]
+        best = next((found for found in same if found == key), None)
+        best = best or next((found for found in same if found.scope == key.scope), None)
+        if best is None and not key.scope:
+            best = same[0] if same else None
+        if best is None or not self._jump(best):
             self.say("that image is not in this store")
+
+    def _follow_mapping(self, mapping: Mapping) -> None:
+        if self.store is not None and self.store.words.has_reverse:
+            self.say(f"u removes the mapping of {words.short(mapping.digest)}; y copies the digest", Role.PLAIN)
+        else:
+            self.say(f"y copies the digest of {words.short(mapping.digest)}", Role.PLAIN)
 
     def on_lines_view_moved(self, message: LinesView.Moved) -> None:
         message.stop()

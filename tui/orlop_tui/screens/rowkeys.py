@@ -10,7 +10,8 @@ from orlop_tui.remembered import Remembered, Sorting
 from orlop_tui.screens.dialog import Ask, Choice, Menu
 from orlop_tui.screens.frame import Frame
 from orlop_tui.screens.stores import OpenStore
-from orlop_tui.widgets.filtering import BadFilter, parse
+from orlop_tui.widgets.columns import all_fields
+from orlop_tui.widgets.filtering import BadFilter, digits, parse
 from orlop_tui.widgets.listing import Column, Sort
 from orlop_tui.widgets.store_table import TableHead
 
@@ -23,6 +24,9 @@ _SORT_LETTERS = {
     Column.AGE: "a",
     Column.PLATFORM: "p",
     Column.STATE: "b",
+    Column.WHAT: "w",
+    Column.USED: "u",
+    Column.LATEST: "l",
 }
 
 
@@ -82,7 +86,8 @@ class RowKeys(Frame):
     def action_sort(self) -> None:
         if self._stopped_by("sort"):
             return
-        choices = [Choice(letter, column, column) for column, letter in _SORT_LETTERS.items()]
+        columns = [(field.column, field.title) for field in all_fields(self.store.kind if self.store else "")]
+        choices = [Choice(_SORT_LETTERS[column], column, column, note=title) for column, title in columns]
         self.app.push_screen(Menu("Sort by", choices), lambda chosen: self._sort(chosen))
 
     def _sort(self, chosen: object) -> None:
@@ -165,10 +170,10 @@ class RowKeys(Frame):
             listing.move_to(int(text) - 1)
             self._listing_changed()
             return
-        start = text if text.startswith("sha256:") else f"sha256:{text}"
+        start = digits(text)
         for row in listing.shown:
             name = row.key.name or ""
-            if row.key.id.startswith(start) or name == text or name.endswith("@" + text):
+            if (start and digits(row.key.id).startswith(start)) or name == text or name.endswith("@" + text):
                 listing.jump(row.key)
                 self._listing_changed()
                 return

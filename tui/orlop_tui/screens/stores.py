@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 
 from orlop.finding import Finding, Severity
 from orlop.intent import Intent
-from orlop.records import Condition, EngineState, Key, Row, Snapshot, Trust
+from orlop.records import Absent, Condition, EngineState, Facet, Key, Records, Row, Snapshot, Trust
 from orlop_tui import format as words
 from orlop_tui.equivalent import command
 from orlop_tui.messages import PastChange
+from orlop_tui.widgets.kindwords import KindWords, of_kind
 from orlop_tui.widgets.lines import Line, Role, Span, span
 from orlop_tui.widgets.listing import Listing
 from orlop_tui.widgets.panes import affected
@@ -36,13 +37,23 @@ class Counts:
 
 
 def counts(rows: tuple[Row, ...]) -> Counts:
-    """Each image once, by the worst of its rows."""
+    """Each image once in each scope, by the worst of its rows; a name to nothing counts by itself."""
     sound, listed_only = Condition.SOUND, Trust.LISTED
     odd = [row for row in rows if row.condition is not sound or row.trust is listed_only]
-    damaged = {row.key.id for row in odd if row.condition is Condition.DAMAGED}
-    incomplete = {row.key.id for row in odd if row.condition is Condition.INCOMPLETE} - damaged
-    listed = {row.key.id for row in odd if row.trust is Trust.LISTED} - damaged - incomplete
+    damaged = {_image(row) for row in odd if row.condition is Condition.DAMAGED}
+    incomplete = {_image(row) for row in odd if row.condition is Condition.INCOMPLETE} - damaged
+    listed = {_image(row) for row in odd if row.trust is Trust.LISTED} - damaged - incomplete
     return Counts(len(damaged), len(incomplete), len(listed))
+
+
+def _image(row: Row) -> Key:
+    key = row.key
+    return Key(key.scope, key.id, None) if key.id else key
+
+
+def _scopes(snapshot: Snapshot) -> int:
+    """How many repositories the rows are in; 0 where the kind has none."""
+    return len({row.key.scope for row in snapshot.rows if row.key.scope})
 
 
 @dataclass
@@ -66,12 +77,30 @@ class OpenStore:
     unlocked: bool = False
     offline: bool = False
     """Whether a person stated that no engine works on the store."""
+    repositories: int = 0
+    """In which the rows are, where the kind has repositories of its own."""
+    looked_at: int = 0
+    """When it was last looked at, though nothing had changed."""
+    records: dict[Facet, Records | Absent] = field(default_factory=dict)
+    """Of the whole store, as far as a pane showed them."""
+    awaited: set[Facet] = field(default_factory=set)
+    """Those that were asked for since the store last changed."""
     _by_image: dict[str, list[Finding]] = field(default_factory=dict)
     _by_name: dict[str, list[Finding]] = field(default_factory=dict)
 
     @classmethod
     def opened(cls, index: int, path: str, snapshot: Snapshot) -> "OpenStore":
-        return cls(index, path, snapshot, Listing(snapshot.rows), counts(snapshot.rows))
+        listing, of = Listing(snapshot.rows), counts(snapshot.rows)
+        return cls(index, path, snapshot, listing, of, repositories=_scopes(snapshot), looked_at=snapshot.seen_at)
+
+    @property
+    def kind(self) -> str:
+        return self.snapshot.identity.kind
+
+    @property
+    def words(self) -> KindWords:
+        """The words of its kind."""
+        return of_kind(self.kind)
 
     @property
     def label(self) -> str:
@@ -79,12 +108,16 @@ class OpenStore:
 
     def command(self, intent: Intent) -> str:
         """The command that makes the same change; one line a command."""
-        return command(self.path, intent, driver=self.snapshot.identity.scope if self.has_siblings else "")
+        driver = self.snapshot.identity.scope if self.has_siblings else ""
+        return command(self.path, intent, driver=driver, offline=self.offline)
 
     def update(self, snapshot: Snapshot) -> None:
         """Take over a newer snapshot."""
         self.snapshot = snapshot
         self.counts = counts(snapshot.rows)
+        self.repositories = _scopes(snapshot)
+        self.looked_at = snapshot.seen_at
+        self.awaited.clear()
         self.listing.load(snapshot.rows)
 
     def learn(self, findings: tuple[Finding, ...]) -> None:

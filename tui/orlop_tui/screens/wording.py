@@ -7,8 +7,10 @@ from textual.binding import ActiveBinding
 
 from orlop.errors import OrlopError
 from orlop.plan import Refusal
+from orlop.records import EngineState
 from orlop_tui import format as words
 from orlop_tui.screens.stores import OpenStore
+from orlop_tui.widgets.kindwords import bytes_of, engine_words
 from orlop_tui.widgets.lines import BLANK, Line, Role, Span, Spans, fit, fold, line, span
 
 WIDE = 120
@@ -28,11 +30,15 @@ def header(store: OpenStore, *, title: str | None, of: int, width: int) -> tuple
     if of > 1:
         pieces += [gap, span(f"{store.index + 1}/{of}")]
     pieces += [gap, span(store.label, Role.STRONG)]
-    pieces += [gap, span(words.count(snapshot.images, "image")), gap, span(words.size(snapshot.total_size))]
+    if store.repositories and width >= 100:
+        pieces += [gap, span(words.count(store.repositories, "repository", "repositories"))]
+    pieces += [gap, span(words.count(snapshot.images, store.words.noun)), gap, span(words.size(snapshot.total_size))]
     for piece in store.counts.spans():
         pieces += [gap, piece]
     if store.quarantine and width >= 100:
         pieces += [gap, span(f"quarantine {words.size(store.quarantine)}")]
+    if snapshot.engine is EngineState.UNKNOWN and width >= 100:
+        pieces += [gap, span(engine_words(snapshot), Role.WARN)]
     if snapshot.notes:
         pieces += [gap, span(f"{words.count(len(snapshot.notes), 'note')}: i", Role.WARN)]
     return pieces, (store.lock_word(),)
@@ -54,7 +60,7 @@ def status(store: OpenStore, *, bad_filter: str) -> list[Span]:
     if bad_filter:
         return [span(f"filter: {bad_filter}", Role.BAD)]
     listing = store.listing
-    seen = time.strftime("%H:%M:%S", time.localtime(store.snapshot.seen_at / 1e9))
+    seen = time.strftime("%H:%M:%S", time.localtime(store.looked_at / 1e9))
     pieces = [span(store.live or "not watched"), span(f"  seen {seen}"), _BAR]
     pieces += [span(f"sort {listing.sort.column} {listing.sort.arrow}"), _BAR]
     pieces.append(span(f"filter {listing.filter.text or 'none'}"))
@@ -85,7 +91,8 @@ def rail(stores: Sequence[OpenStore], current: int, width: int) -> list[Line]:
     lines = [line(span("STORES", Role.LABEL))]
     for store in stores:
         sign = ">" if store.index == current else " "
-        text = fit(f"{sign} {store.label}", max(8, width - 9)) + fit(f"{store.snapshot.images} img", 9, right=True)
+        count = f"{store.repositories} repo" if store.repositories else f"{store.snapshot.images} img"
+        text = fit(f"{sign} {store.label}", max(8, width - 9)) + fit(count, 9, right=True)
         lines.append(line(span(text, Role.STRONG if sign == ">" else Role.PLAIN), target=store))
     if current < len(stores):
         lines += [BLANK, line(span("HEALTH", Role.LABEL)), *stores[current].health()]
@@ -101,8 +108,11 @@ def empty_store(store: OpenStore) -> list[Spans]:
     if store.listing.rows:
         hidden = words.count(len(store.listing.rows), "row")
         return [(span(f"no row is shown: {hidden} hidden.  Esc takes the filter away."),)]
-    said = "this store holds no images.  R reads it again, i says more."
-    return [(span(said),), (span(store.snapshot.identity.path, Role.FAINT),)]
+    said = f"this store holds no {store.words.noun}s.  R reads it again, i says more."
+    lines: list[Spans] = [(span(said),), (span(store.snapshot.identity.path, Role.FAINT),)]
+    if store.words.has_uploads:
+        lines.append((span("5 shows what clients began to send, a in 4 what a check found", Role.FAINT),))
+    return lines
 
 
 def no_store(failures: Iterable[OrlopError], width: int) -> list[Spans]:
@@ -138,14 +148,26 @@ def facts(store: OpenStore) -> list[tuple[str, str]]:
     said = [
         ("Store", store.label),
         ("Path", snapshot.identity.path),
-        ("Images", f"{snapshot.images} in {words.count(len(snapshot.rows), 'row')}"),
-        ("Layers", f"{words.both_sizes(snapshot.total_size)} by their records, each once"),
-        ("Engine", f"{words.ENGINE_WORDS[snapshot.engine]}: {snapshot.engine_text}"),
+        ("Holds", f"{words.count(snapshot.images, store.words.noun)} in {words.count(len(snapshot.rows), 'row')}"),
+        ("Bytes", f"{words.both_sizes(snapshot.total_size)} {bytes_of(store.kind)}, each once"),
+        ("Engine", f"{engine_words(snapshot)}: {snapshot.engine_text}"),
         ("Writing", "unlocked" if store.unlocked else "locked"),
-        ("Live", store.live or "not watched"),
-        ("Seen", words.moment(snapshot.seen_at)),
+        ("Live", f"{store.live or 'not watched'}{_SWEPT if store.words.has_uploads and store.live else ''}"),
+        ("Seen", words.moment(store.looked_at)),
     ]
+    if store.repositories:
+        said.insert(2, ("In", words.count(store.repositories, "repository", "repositories")))
     return said + [("Note", f"{n.text} ({n.path})" if n.path else n.text) for n in snapshot.notes]
+
+
+_SWEPT = "; beyond the folders that changed last, a sweep compares times: Seen says when"
+
+
+def stores_note(store: OpenStore) -> str:
+    """A store in a list of stores: how much it holds, and where."""
+    snapshot = store.snapshot
+    held = words.count(snapshot.images, store.words.noun)
+    return f"{held}, {words.size(snapshot.total_size)} {bytes_of(store.kind)}  {snapshot.identity.path}"
 
 
 def help_lines(
@@ -195,7 +217,8 @@ _FILTER_HELP = (
     ("repo:web tag:1 id:ab", "in one field"),
     ("state:bad", "state word, or: damaged, untagged, in-use, parent …"),
     ("size>1G own>100M", "sizes; K M G T are powers of 1000"),
-    ("age>90d", "s, min, h, d, w, y"),
+    ("age>90d used>1y", "s, min, h, d, w, y; used: where the engine writes that down"),
+    ("what:index", "image, index, artifact, schema 1"),
 )
 
 _STATE_HELP = (
@@ -207,6 +230,8 @@ _STATE_HELP = (
     ("untagged", "no name leads to it; nothing is wrong with it"),
     ("odd name", "the name does not parse, or holds characters that cannot be shown"),
     ("busy", "it changed while it was read"),
-    ("OWN", "layers that no other image uses: what deleting it alone frees"),
-    ("SIZE", "all its layers together"),
+    ("└ linux/amd64", "an index names it: it needs no name of its own"),
+    ("OWN", "bytes that no other image uses: what deleting it alone frees"),
+    ("SIZE", "all its layers together, or all its blobs; an ACI with its rendered tree"),
+    ("USED", "when an image was last run, as rkt writes down"),
 )

@@ -15,13 +15,13 @@ from orlop_tui.format import state_word
 
 Test: TypeAlias = Callable[[Row], bool]
 
-FIELDS = ("repo", "tag", "id", "state", "platform", "digest")
+FIELDS = ("repo", "tag", "id", "state", "platform", "digest", "what")
 """What may stand before a colon."""
 
-MEASURES = ("size", "own", "age")
+MEASURES = ("size", "own", "age", "used")
 """What may be compared, with ``<`` or ``>``."""
 
-_COMPARISON = re.compile(r"(size|own|age)([<>])(.*)", re.ASCII)
+_COMPARISON = re.compile(r"(size|own|age|used)([<>])(.*)", re.ASCII)
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)([a-z]*)", re.ASCII)
 _BYTES = {
     "": 1,
@@ -36,7 +36,8 @@ _BYTES = {
     "tb": 10**12,
 }
 _SPANS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
-_HEX = re.compile(r"(?:sha256:)?[0-9a-f]+", re.ASCII)
+_ALGORITHM = re.compile(r"sha(?:256|384|512)[:-]", re.ASCII)
+_HEX = re.compile(rf"(?:{_ALGORITHM.pattern})?[0-9a-f]+", re.ASCII)
 
 
 class BadFilter(ValueError):
@@ -52,13 +53,14 @@ class Haystack:
 
     def names(self) -> list[str]:
         if "names" not in self._made:
-            self._made["names"] = [(row.key.name or "").lower() for row in self.rows]
+            self._made["names"] = [(row.key.name or row.repository).lower() for row in self.rows]
         return self._made["names"]
 
-    def ids(self) -> list[str]:
-        if "ids" not in self._made:
-            self._made["ids"] = [row.key.id.lower() for row in self.rows]
-        return self._made["ids"]
+    def digits(self) -> list[str]:
+        """The hex digits of the ids, without their algorithm."""
+        if "digits" not in self._made:
+            self._made["digits"] = [digits(row.key.id) for row in self.rows]
+        return self._made["digits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +117,19 @@ def _word(word: str, now: int) -> tuple[bool, str | Test]:
     return negated, body.lower()
 
 
+def digits(identity: str) -> str:
+    """The hex digits of an id or of its beginning, in lower case, whatever its algorithm and its sign after that."""
+    lower = identity.lower()
+    found = _ALGORITHM.match(lower)
+    return lower[found.end() :] if found else lower
+
+
 def _with_word(chosen: list[int], hay: Haystack, word: str, negated: bool) -> list[int]:
     names = hay.names()
     if _HEX.fullmatch(word) is None:
         return [i for i in chosen if (word in names[i]) is not negated]
-    ids = hay.ids()
-    start = word if word.startswith("sha256:") else "sha256:" + word
+    ids = hay.digits()
+    start = digits(word)
     return [i for i in chosen if (word in names[i] or ids[i].startswith(start)) is not negated]
 
 
@@ -131,11 +140,14 @@ def _in_field(name: str, value: str) -> Test:
         case "tag":
             return lambda row: value in row.tag.lower()
         case "id":
-            return lambda row: row.key.id.partition(":")[2].startswith(value.removeprefix("sha256:"))
+            start = digits(value)
+            return lambda row: digits(row.key.id).startswith(start)
         case "digest":
             return lambda row: value in row.key.id or ("@" in (row.key.name or "") and value in row.tag.lower())
         case "platform":
             return lambda row: value in row.platform.lower()
+        case "what":
+            return lambda row: row.what.startswith(value)
         case _:
             return lambda row: _has_state(row, value)
 
@@ -149,9 +161,10 @@ def _has_state(row: Row, value: str) -> bool:
 
 def _compare(measure: str, sign: str, amount: str, now: int) -> Test:
     found = _AMOUNT.fullmatch(amount)
-    units = _SPANS if measure == "age" else _BYTES
+    is_time = measure in ("age", "used")
+    units = _SPANS if is_time else _BYTES
     if found is None or found[2] not in units:
-        example = "age>90d" if measure == "age" else f"{measure}>100M"
+        example = f"{measure}>90d" if is_time else f"{measure}>100M"
         raise BadFilter(f"{measure}{sign} needs an amount, such as {example}")
     limit = float(found[1]) * units[found[2]]
     more = sign == ">"
@@ -168,4 +181,5 @@ def _measure(row: Row, measure: str, now: int) -> float | None:
         return row.size
     if measure == "own":
         return row.own_size
-    return None if row.created is None else (now - row.created) / 1e9
+    at = row.last_used if measure == "used" else row.created
+    return None if at is None else (now - at) / 1e9

@@ -27,7 +27,7 @@ from orlop.text import runs, visible
 
 ELLIPSIS = "…"
 
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+_DIGEST = re.compile(r"sha(?:256|512)[:-][0-9a-f]{64}", re.ASCII)
 
 
 class Role(StrEnum):
@@ -128,7 +128,7 @@ def fold(text: str, width: int) -> list[str]:
     width = max(width, 8)
     if cell_len(text) <= width:
         return [text]
-    if is_digest(text) and width >= 39:
+    if (is_digest(text) or _DIGEST.fullmatch(text)) and width >= 39:
         return [text[:39], " " * 7 + text[39:]]
     name, at, digest = text.rpartition("@")
     if at and is_digest(digest):
@@ -166,6 +166,26 @@ def labelled(label: str, text: str, width: int, *, role: Role = Role.PLAIN, marg
     for part in fold(safe, width - margin):
         yield Line((Span(head, Role.LABEL), *spans(part, role)), copy=text)
         head = " " * margin
+
+
+def beside(label: str, text: str, width: int, margin: int, role: Role) -> Iterator[Line]:
+    """As `labelled`, further in, and with a role: what belongs to the line above."""
+    head = " " * margin + fit(label, 8)
+    for part in fold(visible(text), width - margin - 8):
+        yield Line((Span(head, Role.LABEL), *spans(part, role)), copy=text)
+        head = " " * (margin + 8)
+
+
+def titled(pieces: Sequence[Span], hint: str, width: int) -> Iterator[Line]:
+    """What a pane is about, and a hint beside it, or below it where there is no room."""
+    head = tuple(pieces)
+    if not hint:
+        yield Line(head)
+    elif width_of(head) + 2 + width_of((span(hint),)) <= width:
+        yield Line((*head, Span("  "), span(hint, Role.FAINT)))
+    else:
+        yield Line(head)
+        yield from (Line((Span(part, Role.FAINT),)) for part in fold(visible(hint), width))
 
 
 def rule(title: str, width: int) -> Line:

@@ -25,6 +25,9 @@ class Column(StrEnum):
     AGE = "age"
     PLATFORM = "platform"
     STATE = "state"
+    WHAT = "what"
+    USED = "used"
+    LATEST = "latest"
 
 
 class Sort(NamedTuple):
@@ -42,6 +45,9 @@ class Sort(NamedTuple):
 BIGGEST_FIRST = frozenset({Column.SIZE, Column.OWN})
 """Columns that one sorts to see the largest first."""
 
+_DEEPEST = 8
+"""Rows below each other that are still indented further."""
+
 _NEAR = 16
 """Rows to each side in which a key is looked for before an index of all rows is made."""
 
@@ -56,6 +62,9 @@ _VALUES: Mapping[Column, Callable[[Row], Any]] = {
     Column.AGE: lambda row: None if row.created is None else -row.created,
     Column.PLATFORM: lambda row: row.platform or None,
     Column.STATE: lambda row: WORST_FIRST.index(state_word(row)),
+    Column.WHAT: lambda row: row.what,
+    Column.USED: lambda row: None if row.last_used is None else -row.last_used,
+    Column.LATEST: lambda row: Flag.LATEST not in row.flags,
 }
 
 
@@ -99,6 +108,8 @@ class Listing:
         self._last = 0
         """Where the last key asked for was."""
         self._orders: dict[Sort, list[int]] = {}
+        self._under: dict[Key, Key] | None = None
+        """The row above of each row that is grouped under another; made when first needed."""
 
     # --- what is where
 
@@ -123,6 +134,26 @@ class Listing:
     def is_narrowed(self) -> bool:
         """Whether rows may be hidden."""
         return bool(self.filter) or self.only_marked or self.only_problems
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether rows stand under the row that they belong to: in the order of names, with nothing hidden."""
+        return self.sort.column is Column.NAME and not self.is_narrowed
+
+    def depth(self, row: Row) -> int:
+        """How many rows a row stands under now, one below the other; 0 where it stands by itself."""
+        if row.under is None or not self.is_grouped:
+            return 0
+        under = self._groups()
+        depth, above = 1, under.get(row.under)
+        while above is not None and depth < _DEEPEST:
+            depth, above = depth + 1, under.get(above)
+        return depth
+
+    def _groups(self) -> Mapping[Key, Key]:
+        if self._under is None:
+            self._under = {row.key: row.under for row in self.rows if row.under is not None}
+        return self._under
 
     def position_of(self, key: Key) -> int | None:
         """Where a key is shown; None where it is not."""
@@ -157,6 +188,7 @@ class Listing:
         old_rows, old_shown, old_position = self.rows, self.shown, self.position
         self.rows = tuple(rows)
         self._hay = Haystack(self.rows)
+        self._under = None
         self._orders.clear()
         if self._marks or self.anchor is not None:
             present = {row.key for row in self.rows}
@@ -256,11 +288,23 @@ class Listing:
 
     def _order(self) -> Iterable[int]:
         count = len(self.rows)
-        if self.sort.column is Column.NAME:
+        if self.sort.column is Column.NAME and not (self.sort.reverse and self._groups()):
             return range(count - 1, -1, -1) if self.sort.reverse else range(count)
         if self.sort not in self._orders:
-            self._orders[self.sort] = self._sorted(_VALUES[self.sort.column])
+            by_name = self.sort.column is Column.NAME
+            self._orders[self.sort] = self._backwards() if by_name else self._sorted(_VALUES[self.sort.column])
         return self._orders[self.sort]
+
+    def _backwards(self) -> list[int]:
+        """The names from last to first, each with what stands under it still below it."""
+        order: list[int] = []
+        end = len(self.rows)
+        for place in range(end - 1, -1, -1):
+            if self.rows[place].under is None:
+                order.extend(range(place, end))
+                end = place
+        order.extend(range(end))  # what stands under a row that is not there
+        return order
 
     def _sorted(self, value: Callable[[Row], Any]) -> list[int]:
         values = [value(row) for row in self.rows]

@@ -1,7 +1,7 @@
 """The image list on the screen: only the lines in sight are drawn, whatever the number of rows."""
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from rich.style import Style
 from textual import events
@@ -11,38 +11,11 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from orlop.records import Condition, Flag, Key, Row, Trust
-from orlop.text import visible
-from orlop_tui.format import NO_NAME, age, short, size, state_word
+from orlop.records import Condition, Key, Row, Trust
+from orlop_tui.format import state_word
+from orlop_tui.widgets.columns import MARGIN, cell, fields_for
 from orlop_tui.widgets.lines import Painted, Role, Span, fit
 from orlop_tui.widgets.listing import Column, Listing
-
-_MARGIN = 3
-"""Cells for the cursor's ``>`` and the mark's ``*``."""
-
-
-class Field(NamedTuple):
-    """One column as drawn."""
-
-    column: Column
-    title: str
-    width: int
-    """0: takes what is left."""
-    from_width: int
-    """The table's width from which it is shown."""
-    right: bool = False
-
-
-FIELDS: Sequence[Field] = (
-    Field(Column.NAME, "REPOSITORY", 0, 0),
-    Field(Column.TAG, "TAG", 10, 0),
-    Field(Column.ID, "IMAGE ID", 12, 50),
-    Field(Column.SIZE, "SIZE", 8, 81, right=True),
-    Field(Column.OWN, "OWN", 8, 44, right=True),
-    Field(Column.AGE, "AGE", 6, 81, right=True),
-    Field(Column.PLATFORM, "PLATFORM", 14, 110),
-    Field(Column.STATE, "STATE", 8, 0),
-)
 
 _STATE_ROLES = {
     "BAD": Role.BAD,
@@ -55,43 +28,9 @@ _STATE_ROLES = {
 }
 
 
-def fields_for(width: int) -> list[Field]:
-    """The columns of a table so wide, with their widths; the tag grows where there is room.
-
-    The last cell is the scroll bar's, whether there is one or not.
-    """
-    width -= 1
-    chosen = [field for field in FIELDS if width >= field.from_width]
-    tag = 12 if 66 <= width < 81 else 10 if width < 90 else min(24, 10 + (width - 90) // 3)
-    chosen = [field._replace(width=tag) if field.column is Column.TAG else field for field in chosen]
-    rest = width - _MARGIN - sum(field.width for field in chosen) - (len(chosen) - 1)
-    return [field._replace(width=max(rest, 8)) if field.width == 0 else field for field in chosen]
-
-
 def state_role(row: Row) -> Role:
     """How a row's state word stands out; the word itself says it all."""
     return _STATE_ROLES.get(state_word(row), Role.PLAIN)
-
-
-def cell(row: Row, column: Column, now: int) -> str:
-    """The safe text of one cell."""
-    match column:
-        case Column.NAME:
-            return visible(row.repository) or NO_NAME
-        case Column.TAG:
-            return short(row.tag) if Flag.DIGEST_ONLY in row.flags else visible(row.tag) or "-"
-        case Column.ID:
-            return short(row.key.id)
-        case Column.SIZE:
-            return size(row.size)
-        case Column.OWN:
-            return size(row.own_size)
-        case Column.AGE:
-            return age(row.created, now)
-        case Column.PLATFORM:
-            return visible(row.platform) or "?"
-        case Column.STATE:
-            return state_word(row)
 
 
 class TableHead(Painted):
@@ -107,11 +46,12 @@ class TableHead(Painted):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.listing = Listing()
+        self.kind = "docker"
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
-        pieces = [Span(" " * _MARGIN)]
-        for field in fields_for(width):
+        pieces = [Span(" " * MARGIN)]
+        for field in fields_for(width, self.kind):
             title = field.title
             if field.column is self.listing.sort.column:
                 title += f" {self.listing.sort.arrow}"
@@ -119,8 +59,8 @@ class TableHead(Painted):
         return self.paint(pieces if y == 0 else (), width)
 
     def on_click(self, event: events.Click) -> None:
-        place = _MARGIN
-        for field in fields_for(self.size.width):
+        place = MARGIN
+        for field in fields_for(self.size.width, self.kind):
             if place <= event.x <= place + field.width:
                 self.post_message(self.Clicked(field.column))
                 return
@@ -158,6 +98,8 @@ class StoreTable(ScrollView, Painted, can_focus=True, inherit_bindings=False):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.listing = Listing()
+        self.kind = "docker"
+        """The kind of the store, which has columns of its own."""
         self.now = 0
         """The moment that ages are counted from."""
         self.empty: Callable[[int], Sequence[tuple[Span, ...]]] = lambda width: ()
@@ -176,22 +118,24 @@ class StoreTable(ScrollView, Painted, can_focus=True, inherit_bindings=False):
         if not shown:
             said = self.empty(width)
             if 1 <= y <= len(said):
-                return self.paint((Span(" " * _MARGIN), *said[y - 1]), width)
+                return self.paint((Span(" " * MARGIN), *said[y - 1]), width)
         return self.paint((), width)
 
     def _row_strip(self, row: Row, width: int) -> Strip:
         under, marked = row.key == self.listing.cursor, self.listing.is_marked(row.key)
         signs = (">" if under else " ") + ("*" if marked else " ") + " "
         pieces = [Span(signs, Role.STRONG)]
-        for field in fields_for(width):
-            text = fit(cell(row, field.column, self.now), field.width, right=field.right, middle=True)
+        depth = self.listing.depth(row)
+        for field in fields_for(width, self.kind):
+            text = cell(row, field.column, self.now, depth=depth)
+            text = fit(text, field.width, right=field.right, middle=True)
             pieces.append(Span(text + " ", self._role(row, field.column)))
         return self.paint(pieces, width, over=self._over(under, marked))
 
     def _role(self, row: Row, column: Column) -> Role:
         if column is Column.STATE:
             return state_role(row)
-        if column is Column.NAME and not row.repository:
+        if column is Column.NAME and (not row.repository or row.under is not None):
             return Role.FAINT
         if row.condition is Condition.SOUND and row.trust is not Trust.LISTED:
             return Role.PLAIN if column in (Column.NAME, Column.TAG) else Role.FAINT
