@@ -15,6 +15,8 @@ from orlop.intent import Import, Intent, PutRemote
 from orlop.plan import Plan, Refusal
 from orlop.progress import Progress
 from orlop.records import Absent, Delta, Detail, EngineState, Facet, Key, Records, Snapshot, StoreId, Why
+from orlop.spread import Budget
+from orlop.verified import VerifiedCache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,19 @@ class Exclusive:
 
     by: str
     """One clause: ``exclusive lock on volumes/metadata.db``, ``stated by --offline``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hashing:
+    """How the bytes of a store are hashed, where a check of contents is asked for."""
+
+    verified: VerifiedCache | None = None
+    """What was hashed before: it is not hashed again while its version is the same, and what is found good or
+    wrong now is noted in it. The caller saves it. None: nothing is known, nothing is noted."""
+    again: bool = False
+    """Hash everything, whatever was hashed before: rot keeps the time of a file."""
+    budget: Budget | None = None
+    """When to begin no more; `Budget.reached` then says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +105,12 @@ class Store(Protocol):
         """
         ...
 
-    def check(self, keys: Iterable[Key] | None, *, content: bool, progress: Progress) -> Iterator[Finding]:
+    def check(
+        self, keys: Iterable[Key] | None, *, content: bool, progress: Progress, hashing: Hashing | None = None
+    ) -> Iterator[Finding]:
         """Findings, worst first; of the whole store for None.
+
+        With `content` every byte is hashed, as `hashing` says; what the hashing finds comes as it is found.
 
         Raises:
             Unsupported: `content` is asked of a kind that cannot do it.

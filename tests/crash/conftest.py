@@ -50,7 +50,7 @@ from orlop.records import (
     Trust,
     Why,
 )
-from orlop.store import Exclusive, Fetched, Statement, Store
+from orlop.store import Exclusive, Fetched, Hashing, Statement, Store
 
 # --- faults ------------------------------------------------------------------
 
@@ -588,7 +588,9 @@ class SmallStore:
             reason="",
         )
 
-    def check(self, keys: Iterable[Key] | None, *, content: bool, progress: Progress) -> Iterator[Finding]:
+    def check(
+        self, keys: Iterable[Key] | None, *, content: bool, progress: Progress, hashing: Hashing | None = None
+    ) -> Iterator[Finding]:
         for name, image in self._names.items():
             if image not in self._images:
                 yield _finding("SM1", "names.json", f"{name} names {image}, which is not there")

@@ -22,7 +22,7 @@ from orlop.intent import Import, Intent
 from orlop.plan import Plan, Refusal
 from orlop.progress import Progress, Silent
 from orlop.records import Absent, Delta, Detail, EngineState, Facet, Key, Records, Snapshot, StoreId, Why
-from orlop.store import Exclusive, Fetched, Statement
+from orlop.store import Exclusive, Fetched, Hashing, Statement
 
 KIND = "docker"
 
@@ -102,7 +102,9 @@ class DockerStore:
             raise Ambiguous(image, found)
         return (Key("", found[0], None),)
 
-    def check(self, keys: Iterable[Key] | None, *, content: bool, progress: Progress) -> Iterator[Finding]:
+    def check(
+        self, keys: Iterable[Key] | None, *, content: bool, progress: Progress, hashing: Hashing | None = None
+    ) -> Iterator[Finding]:
         if content:
             raise Unsupported(
                 "layers' content cannot be checked yet",

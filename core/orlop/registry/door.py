@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
+from orlop.errors import Unsupported
 from orlop.finding import Finding, Rule
 from orlop.fs import Root
 from orlop.intent import Import, Intent
@@ -14,7 +15,7 @@ from orlop.registry import processes
 from orlop.registry.model import Model
 from orlop.registry.read import Reader
 from orlop.registry.rows import by_key, snapshot
-from orlop.store import Exclusive, Statement
+from orlop.store import Exclusive, Fetched, Hashing, Statement
 
 KIND = "registry"
 _MINUTE = 60_000_000_000
@@ -84,7 +85,9 @@ class RegistryStore:
 
         return (find(self._model, image),)
 
-    def check(self, keys: Iterable[Key] | None, *, content: bool, progress: Progress) -> Iterator[Finding]:
+    def check(
+        self, keys: Iterable[Key] | None, *, content: bool, progress: Progress, hashing: Hashing | None = None
+    ) -> Iterator[Finding]:
         from orlop.registry.check import check
 
         return check(self._root, self._model, keys, content=content, progress=progress)
@@ -108,6 +111,14 @@ class RegistryStore:
         from orlop.registry.importing import stage
 
         return stage(self._root, self._model, archive, name=name, latest=latest, at=at, progress=progress)
+
+    def fetch(self, url: str, *, at: int, progress: Progress) -> Fetched:
+        raise Unsupported(
+            "a registry's storage keeps no record that could be fetched anew",
+            path=url,
+            why="images come into it by a push, or out of an archive",
+            do="`orlop import` takes an archive in; `skopeo copy` pushes to the running registry",
+        )
 
     def refresh(self, hints: Iterable[str] | None = None) -> Delta:
         """As the Protocol says; with hints, or none of them, a sweep by times follows (`Reader.again`)."""

@@ -18,7 +18,7 @@ from orlop.rkt.parts import Parts, read_parts
 from orlop.rkt.rows import by_key, snapshot
 from orlop.rkt.surroundings import engine_state
 from orlop.rkt.touched import Touched
-from orlop.store import Exclusive, Fetched, Statement
+from orlop.store import Exclusive, Fetched, Hashing, Statement
 
 KIND = "rkt"
 
@@ -89,7 +89,9 @@ class RktStore:
     def find(self, image: str) -> tuple[Key, ...]:
         return find(self._model, image, path=self._root.path)
 
-    def check(self, keys: Iterable[Key] | None, *, content: bool, progress: Progress) -> Iterator[Finding]:
+    def check(
+        self, keys: Iterable[Key] | None, *, content: bool, progress: Progress, hashing: Hashing | None = None
+    ) -> Iterator[Finding]:
         from orlop.rkt.check import check
 
         return check(self._root, self._model, keys, content=content, progress=progress)
