@@ -5,6 +5,10 @@ from typing import Protocol
 from orlop.errors import Cancelled
 
 
+CONTENTS = "contents"
+"""The phase in which bytes are hashed: `done` and `total` are bytes, in every other they are items."""
+
+
 class Progress(Protocol):
     """Told by the work, from the thread that works; cheap enough to be called per item."""
 

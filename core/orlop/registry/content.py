@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from orlop.digest import hasher
 from orlop.errors import Cancelled, NotFound, OrlopError
 from orlop.fs import Root, translate
-from orlop.progress import Progress
+from orlop.progress import CONTENTS, Progress
 from orlop.spread import Told, spread
 
-PHASE = "blob contents"
 PIECE = 1 << 20
 """Bytes that are read at a time."""
 _MANY = 64 << 20
@@ -112,7 +111,7 @@ def hash_all(work: Sequence[Task], progress: Progress) -> Iterator[Result]:
     total = sum(task.size for task in work)
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if workers == 1 or total < _MANY:
-        yield from spread(work, progress, what=PHASE, total=total)
+        yield from spread(work, progress, what=CONTENTS, total=total)
         return
     with ThreadPoolExecutor(workers, thread_name_prefix="hashing") as threads:
-        yield from spread(work, progress, what=PHASE, total=total, executor=threads, window=2 * workers)
+        yield from spread(work, progress, what=CONTENTS, total=total, executor=threads, window=2 * workers)
