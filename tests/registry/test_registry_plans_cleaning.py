@@ -11,6 +11,7 @@ import pytest
 from orlop.errors import NotFound
 from orlop.intent import Clean, DropUploads, Remove
 from orlop.records import Key
+from orlop.registry import cleaning
 from tests.registry.making import DAY
 from tests.registry.planned import Planning, moved, said
 
@@ -166,6 +167,58 @@ def test_no_blob_goes_while_a_part_of_the_repositories_is_a_link_to_elsewhere(pl
     assert "keep every blob: " in said(plan)
     assert "elsewhere is a symbolic link, which a registry follows" in said(plan)
     assert orphan not in said(plan)
+
+
+@pytest.mark.parametrize("part", ["_manifests/revisions/sha256/more", "_layers/sha256/more"])
+def test_no_blob_goes_while_a_link_hides_what_a_repository_knows(planning: Planning, part: str) -> None:
+    planning.storage.image("app", "v1")
+    planning.storage.image("app", cmd="old")
+    planning.storage.blob(b"orphan")
+    (planning.storage.repository_path("app") / part).symlink_to("/nowhere")
+    planning.storage.age()
+    plan = planning.plan(UNTAGGED)
+    assert plan.steps == ()
+    assert "so what app needs cannot be known" in said(plan)
+
+
+def test_a_tag_behind_a_link_keeps_the_manifests_of_its_repository_and_no_others(planning: Planning) -> None:
+    planning.storage.image("app", "v1")
+    planning.storage.image("app", cmd="old")
+    orphan = planning.storage.blob(b"orphan")
+    planning.storage.tag_path("app", "v2").parent.parent.symlink_to("v1")
+    planning.storage.age()
+    assert moved(planning.plan(UNTAGGED)) == [blob(orphan)]
+
+
+def test_a_link_that_is_no_file_keeps_what_its_repository_links(planning: Planning) -> None:
+    image = planning.storage.image("app", "v1")
+    layer = planning.storage.layer("app", b"left")
+    orphan = planning.storage.blob(b"orphan")
+    path = planning.storage.layer_path("app", image.layers[0])
+    path.unlink()
+    path.mkdir()
+    planning.storage.age()
+    plan = planning.plan(CLEAN)
+    assert moved(plan) == [blob(orphan)]
+    assert layer not in said(plan)
+
+
+def test_a_clean_that_would_be_too_long_for_one_change_goes_on_with_the_next(
+    planning: Planning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cleaning, "MOST", 3)
+    planning.storage.image("app", "v1")
+    for number in range(4):
+        planning.storage.layer("app", b"left %d" % number)
+    planning.storage.age()
+    rounds = []
+    while (plan := planning.plan(CLEAN)).steps:
+        rounds.append(len(plan.steps))
+        assert ("one change removes 3 things at most" in said(plan)) == (len(plan.steps) == 3)
+        planning.do(plan.intent)
+        assert planning.damage() == []
+        assert len(rounds) < 9
+    assert rounds == [3, 3, 2]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")

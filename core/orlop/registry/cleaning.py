@@ -17,6 +17,9 @@ from orlop.registry.marking import Marks, mark
 from orlop.registry.model import Blob, Link, Model, Repository, State, What
 from orlop.registry.planning import MANY, Steps, counted, folder_of, move_repository, some
 
+MOST = 50_000
+"""Things that one plan removes at most: the journal of a change must be read again."""
+
 _HIDDEN = (State.UNREADABLE, State.WRONG_KIND)
 
 
@@ -27,12 +30,9 @@ def plan_clean(root: Root, model: Model, identity: StoreId, intent: Clean) -> Pl
     tree cannot be followed, every blob stays; reasons say so.
     """
     sweep = _Sweep(root, model, intent, mark(model, before=intent.before, untagged=intent.untagged))
-    sweep.revisions()
-    sweep.repositories()
-    sweep.links()
-    sweep.blobs()
-    sweep.empty_folders()
-    sweep.debris()
+    for part in (sweep.revisions, sweep.repositories, sweep.links, sweep.blobs, sweep.empty_folders, sweep.debris):
+        if not sweep.is_full():  # what comes first needs what comes later, so the rest may wait
+            part()
     sweep.remarks()
     steps = sweep.steps
     if steps.obstacles:
@@ -51,7 +51,13 @@ class _Sweep:
         self.steps = Steps(root, model)
         self.kept_bytes = 0
         self._counts: dict[str, int] = {}
+        entries = model.cache.entries if model.cache is not None else ()
+        self._cached = {(entry.repository, entry.digest) for entry in entries}
         self._empty = {found.name for found in model.repositories.values() if self._will_be_empty(found)}
+
+    def is_full(self) -> bool:
+        """Whether the plan has as many steps as one can."""
+        return len(self.steps.steps) >= MOST
 
     def counted(self) -> Iterator[str]:
         """What goes, each kind with its number."""
@@ -63,8 +69,9 @@ class _Sweep:
     def revisions(self) -> None:
         """Manifests that nothing keeps: indexes before what they name, what belongs to others before those."""
         for name, digest in sorted(self.marks.going, key=lambda known: (self._rank(known[1]), known)):
-            repository = self.model.repositories[name]
-            link = repository.revisions[digest]
+            if self.is_full():
+                return
+            link = self.model.repositories[name].revisions[digest]
             if name in self._empty or self.steps.move(folder_of(link.path)):
                 self._say("revision", f"{name}@{digest}", self.marks.going[name, digest])
                 self.steps.images.add(digest)
@@ -72,6 +79,8 @@ class _Sweep:
     def repositories(self) -> None:
         """Repositories with nothing in them."""
         for name in sorted(self._empty, reverse=True):
+            if self.is_full():
+                return
             repository = self.model.repositories[name]
             move_repository(self.steps, repository)
             left = f"only {counted(len(repository.layers), 'link')} to layers" if repository.layers else "nothing"
@@ -83,6 +92,8 @@ class _Sweep:
             if name in self._empty or name in self.marks.shielded:
                 continue
             for digest, link in sorted(repository.layers.items()):
+                if self.is_full():
+                    return
                 if self._is_over(repository, link) and self.steps.move(folder_of(link.path)):
                     self._say("link", f"{digest} in {name}", "none of its manifests needs it")
 
@@ -91,6 +102,8 @@ class _Sweep:
         if self.marks.blocked:
             return
         for digest, blob in sorted(self.model.blobs.items()):
+            if self.is_full():
+                return
             if digest not in self.marks.blobs and self.steps.move(place.blob_folder(self.model.base, digest)):
                 self._say("blob", digest, f"{blob.size} bytes; {self._why_none(blob)}")
 
@@ -111,6 +124,8 @@ class _Sweep:
     def remarks(self) -> None:
         """Why not more goes."""
         marks = self.marks
+        if self.is_full():
+            self.steps.say("keep", "the rest", f"one change removes {MOST} things at most: clean again")
         if marks.blocked:
             self.steps.say("keep", "every blob", marks.blocked)
         for name, why in sorted(marks.shielded.items()):
@@ -147,8 +162,9 @@ class _Sweep:
         return not self._is_cached(repository.name, link)
 
     def _is_cached(self, name: str, link: Link) -> bool:
-        entries = self.model.cache.entries if self.model.cache is not None else ()
-        return any(entry.digest in (link.named, link.target) and entry.repository in ("", name) for entry in entries)
+        """Whether the record of a pull-through cache names what a link leads to."""
+        places = {(where, digest) for where in (name, "") for digest in (link.named, link.target)}
+        return not places.isdisjoint(self._cached)
 
     def _will_be_empty(self, repository: Repository) -> bool:
         """Whether nothing but old links is left of a repository, and no part of it is unknown."""

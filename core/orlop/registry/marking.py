@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from orlop.registry import layout, place
 from orlop.registry.layout import MODERN
 from orlop.registry.linking import resolved
-from orlop.registry.model import Link, Model, Repository, State
+from orlop.registry.model import Model, Repository, State
 from orlop.registry.uploadplans import is_young
 
 Known = tuple[str, str]
@@ -87,18 +87,24 @@ class _Marking:
         owners = {repository.path: repository for repository in self.model.repositories.values()}
         for path, why in _unseen(self.model):
             self._hide(path, why, _owner(owners, path))
+        for repository in self.model.repositories.values():
+            for link in (*repository.revisions.values(), *repository.layers.values()):
+                if link.state in _HIDDEN:
+                    self._keep_whole(repository.name, f"{link.path} cannot be read ({link.why})")
 
     def _hide(self, path: str, why: str, owner: Repository | None) -> None:
+        """Keep what something that cannot be followed may lead to."""
         if owner is None:
             self._block(f"{path} {why}, so what repositories there need cannot be known")
             return
-        part = path[len(owner.path) + 1 :].partition("/")[0]
-        if part == MODERN.layers:
-            self._block(f"{path} {why}, so what {owner.name} links cannot be known")
-        elif part == MODERN.uploads:
+        part = path[len(owner.path) + 1 :]
+        if part.startswith(MODERN.uploads):
             self.marks.shielded.setdefault(owner.name, f"{path} {why}: an upload may be in progress")
+        elif part.startswith(f"{MODERN.manifests}/{layout.TAGS}/"):
+            self._keep_whole(owner.name, f"{path} {why}, so what a tag means cannot be known")
         else:
-            self._keep_whole(owner.name, f"{path} {why}, so what it needs cannot be known")
+            self._keep_whole(owner.name, f"{path} {why}")
+            self._block(f"{path} {why}, so what {owner.name} needs cannot be known")
 
     def _block(self, why: str) -> None:
         self.marks.blocked = self.marks.blocked or why
@@ -255,14 +261,6 @@ def _unseen(model: Model) -> Iterator[tuple[str, str]]:
     for stray in model.foreign:
         if stray.kind == "link" and stray.path.startswith(top + "/"):
             yield stray.path, "is a symbolic link, which a registry follows and Orlop does not"
-    for _, repository in sorted(model.repositories.items()):
-        for link in (*repository.revisions.values(), *repository.layers.values()):
-            if link.state in _HIDDEN:
-                yield link.path, _hidden(link)
-
-
-def _hidden(link: Link) -> str:
-    return f"cannot be read ({link.why})"
 
 
 def _owner(owners: dict[str, Repository], path: str) -> Repository | None:
