@@ -332,6 +332,28 @@ def _expect_copy(folder: Path, question: Question, wanted: Everything) -> None:
             assert hashlib.sha256(path.read_bytes()).hexdigest() == name, (question, name)
 
 
+def expect_served(service: Service, wanted: Everything, *touched: str) -> tuple[int, int]:
+    """The running registry answers just that, and skopeo takes it all; how many answers, how many manifests taken.
+
+    What it knows beyond that must be blobs and manifests of the digests that they are asked by.
+
+    Args:
+        service: it runs.
+        wanted: the answers.
+        touched: repositories of which each manifest is taken by a `skopeo copy` of its own.
+    """
+    more = questions_of(service.root) - wanted.replies.keys()
+    found = service.everything(wanted.replies.keys() | more)
+    assert {question: found.replies[question] for question in wanted.replies} == wanted.replies
+    for question in more:
+        assert found.replies[question].content == question.reference, question
+    assert found.catalog == wanted.catalog
+    assert {name: found.tags[name] for name in wanted.tags} == wanted.tags
+    every = found.served()
+    taken = pulled(service, found, every) + pulled_one_by_one(service, found, found.served(*touched) if touched else [])
+    return len(found.replies), taken
+
+
 # --- what lies on disk -------------------------------------------------------
 
 

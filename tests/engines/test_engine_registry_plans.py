@@ -33,11 +33,11 @@ from tests.engines.registry_judge import (
     Service,
     change,
     differences,
+    expect_served,
     opened,
     planned,
     pulled,
     pulled_one_by_one,
-    questions_of,
     state_of,
     undo,
 )
@@ -240,28 +240,6 @@ IN_A_ROW = (
 
 
 # --- the judge -----------------------------------------------------------------
-
-
-def expect_served(service: Service, wanted: Everything, *touched: str) -> tuple[int, int]:
-    """The running registry answers just that, and skopeo takes it all; how many answers, how many manifests taken.
-
-    What it knows beyond that must be blobs and manifests of the digests that they are asked by.
-
-    Args:
-        service: it runs.
-        wanted: the answers.
-        touched: repositories of which each manifest is taken by a `skopeo copy` of its own.
-    """
-    more = questions_of(service.root) - wanted.replies.keys()
-    found = service.everything(wanted.replies.keys() | more)
-    assert {question: found.replies[question] for question in wanted.replies} == wanted.replies
-    for question in more:
-        assert found.replies[question].content == question.reference, question
-    assert found.catalog == wanted.catalog
-    assert {name: found.tags[name] for name in wanted.tags} == wanted.tags
-    every = found.served()
-    taken = pulled(service, found, every) + pulled_one_by_one(service, found, found.served(*touched) if touched else [])
-    return len(found.replies), taken
 
 
 @pytest.mark.parametrize("what", TURNS)
