@@ -56,6 +56,8 @@ def plan_tag(root: Root, model: Model, identity: StoreId, intent: Tag) -> Plan |
     if moving:
         mount(steps, source, model.manifests[intent.image], repository)
     put_tag(steps, repository, tag, intent.image)
+    if model.cache is not None:
+        steps.say("note", name, "this is a pull-through cache: it asks upstream what a tag means")
     if steps.obstacles:
         return Refusal(action=action, reasons=tuple(steps.obstacles))
     return steps.plan(identity, intent, f"move the tag {name}" if old is not None else action)
@@ -156,7 +158,7 @@ def split_name(text: str) -> tuple[str, str]:
 
 def _source(model: Model, intent: Tag, target: str) -> Repository:
     """The repository that a manifest is taken from: the one that is named, else the target itself, else the first."""
-    having = [name for name in model.repositories if _known(model, name, intent.image)]
+    having = list(model.repositories_of.get(intent.image, ()))
     if intent.scope:
         having = [name for name in having if name == intent.scope]
     if not having:

@@ -286,11 +286,19 @@ def _found(model: Model, key: Key) -> tuple[Repository, str | None]:
         ):
             raise NotFound(f"no image {key.id} is in {key.scope or 'the store'}")
         return repository, None
-    repository, tag = named_tag(model, key.name)
+    repository, tag = _row(model, key.scope, key.name)
     current = repository.tags[tag].current
     if current.target is not None and current.target != key.id:
         raise NotFound(f"{key.name} does not mean {key.id}", path=current.path, do="look again: the tag may have moved")
     return repository, tag
+
+
+def _row(model: Model, scope: str, name: str) -> tuple[Repository, str]:
+    repository = model.repositories.get(scope)
+    tag = name.removeprefix(f"{scope}:")
+    if repository is not None and tag in repository.tags:
+        return repository, tag
+    return named_tag(model, name)
 
 
 def _say_blobs(

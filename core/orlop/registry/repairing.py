@@ -90,6 +90,16 @@ class _Mending:
             for tag in repository.tags.values()
             for path in (tag.path, tag.current.path)
         }
+        self._revisions = {
+            link.path: (repository, digest)
+            for repository in model.repositories.values()
+            for digest, link in repository.revisions.items()
+        }
+        self._layers = {
+            link.path: (repository, digest)
+            for repository in model.repositories.values()
+            for digest, link in repository.layers.items()
+        }
         self._folders = {repository.path: repository for repository in model.repositories.values()}
         self._cures: dict[str, _Cure] = {
             "RG01": self.bad_blob,
@@ -228,12 +238,11 @@ class _Mending:
 
     def bad_revision(self, path: str) -> str:
         """Write the link of a manifest again: its folders spell the digest."""
-        for repository in self.model.repositories.values():
-            for digest, link in repository.revisions.items():
-                if link.path == path:
-                    if link.target == digest:
-                        raise _not_found(path, "it is a good link")
-                    return self._known(repository, digest, "its folders spell the digest")
+        if path in self._revisions:
+            repository, digest = self._revisions[path]
+            if repository.revisions[digest].target == digest:
+                raise _not_found(path, "it is a good link")
+            return self._known(repository, digest, "its folders spell the digest")
         if f"/{layout.SIGNATURES}/" in path:
             return self._signature(path)
         raise _not_found(path, "no manifest's link is there")
@@ -279,10 +288,9 @@ class _Mending:
 
     def bad_layer(self, path: str) -> str:
         """Write a link to a layer again, or all that are missing in a repository."""
-        for repository in self.model.repositories.values():
-            for digest, link in repository.layers.items():
-                if link.path == path:
-                    return self._bad_layer(repository, digest, link)
+        if path in self._layers:
+            repository, digest = self._layers[path]
+            return self._bad_layer(repository, digest, repository.layers[digest])
         found = self._place_of(path, MODERN.layers)
         if found is None:
             raise _not_found(path, "no link to a layer belongs there")
