@@ -4,7 +4,6 @@ from typing import Protocol
 
 from orlop.errors import Cancelled
 
-
 CONTENTS = "contents"
 """The phase in which bytes are hashed: `done` and `total` are bytes, in every other they are items."""
 

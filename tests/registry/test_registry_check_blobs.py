@@ -11,9 +11,12 @@ import pytest
 from orlop.errors import Cancelled
 from orlop.finding import Repair, Severity
 from orlop.fs import Root
-from orlop.progress import Silent, Stoppable
+from orlop.progress import HASHING, Silent, Stoppable
 from orlop.records import Key
 from orlop.registry import content
+from orlop.spread import Budget
+from orlop.store import Hashing
+from orlop.verified import VerifiedCache
 from tests.registry.judging import everything, findings, only, told
 from tests.registry.making import DAY, Image, Storage, digest_of
 
@@ -165,7 +168,7 @@ def test_hashing_some_rows_reads_only_what_they_need(shop: Shop) -> None:
         total = 0
 
         def step(self, what: str, done: int, total: int) -> None:
-            if what == content.PHASE:
+            if what == HASHING:
                 self.total = total
 
     counted = Counted()
@@ -210,7 +213,8 @@ def test_what_is_to_be_hashed_can_be_sent_to_another_process(shop: Shop) -> None
     with Root.open(str(shop.path)) as root:
         task = content.tasks(root, [(shop.base, shop.relative(shop.blob_path(shop.base)), 4)])[0]
     result = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(task)).run(lambda _: None)))
-    assert result == content.Result(task=task, actual=shop.base, read=4)
+    assert (result.task, result.actual, result.read) == (task, shop.base, 4)
+    assert result.matches
 
 
 def test_much_is_hashed_in_threads_with_the_same_result(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,6 +222,44 @@ def test_much_is_hashed_in_threads_with_the_same_result(shop: Shop, monkeypatch:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
     flip(shop.blob_path(shop.base))
     only(shop, "RG01", shop.blob_path(shop.base), content=True)
+
+
+def hashed(shop: Shop, hashing: Hashing) -> tuple[list[str], int]:
+    """The rules of the damage found, and how many bytes there were to hash."""
+    steps: list[int] = []
+
+    class Watching:
+        def step(self, what: str, done: int, total: int) -> None:
+            if what == HASHING:
+                steps.append(total)
+
+    found = everything(shop, content=True, progress=Watching(), hashing=hashing)
+    return [f.rule for f in found if f.severity.is_damage], max(steps)
+
+
+def test_what_was_verified_is_hashed_again_only_when_asked_or_written_to(shop: Shop) -> None:
+    known = VerifiedCache(None, "store")
+    every = sum(path.stat().st_size for path in shop.path.rglob("data"))
+    assert hashed(shop, Hashing(verified=known)) == ([], every)
+    assert hashed(shop, Hashing(verified=known)) == ([], 0)
+    assert hashed(shop, Hashing(verified=known, again=True)) == ([], every)
+    path = shop.blob_path(shop.base)
+    before = path.stat()
+    flip(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    rules, count = hashed(shop, Hashing(verified=known))
+    assert (rules, count) == (["RG01"], len(b"base"))
+    assert hashed(shop, Hashing(verified=known))[0] == ["RG01"]
+
+
+def test_a_budget_ends_the_hashing_and_the_rest_comes_later(shop: Shop) -> None:
+    known = VerifiedCache(None, "store")
+    budget = Budget(bytes=1)
+    hashed(shop, Hashing(verified=known, budget=budget))
+    assert budget.reached
+    assert len(known) == 1
+    hashed(shop, Hashing(verified=known))
+    assert len(known) == sum(1 for _ in shop.path.rglob("data"))
 
 
 def test_hashing_can_be_stopped_between_pieces(shop: Shop) -> None:
@@ -228,7 +270,7 @@ def test_hashing_can_be_stopped_between_pieces(shop: Shop) -> None:
     class Stopping(Stoppable):
         def step(self, what: str, done: int, total: int) -> None:
             super().step(what, done, total)
-            self.stopped = what == content.PHASE and done > 0
+            self.stopped = what == HASHING and done > 0
 
     with pytest.raises(Cancelled):
         everything(shop, content=True, progress=Stopping())
@@ -239,7 +281,7 @@ def test_what_is_told_of_the_progress_of_hashing_grows_to_the_total(shop: Shop) 
 
     class Watching:
         def step(self, what: str, done: int, total: int) -> None:
-            if what == content.PHASE:
+            if what == HASHING:
                 steps.append((done, total))
 
     everything(shop, content=True, progress=Watching())
