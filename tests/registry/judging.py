@@ -10,6 +10,7 @@ from orlop.records import Key
 from orlop.registry.check import check
 from orlop.registry.model import Model
 from orlop.registry.read import read
+from orlop.store import Hashing
 from tests.registry.making import V2, Storage
 
 
@@ -24,11 +25,12 @@ def everything(
     *,
     content: bool = False,
     progress: Progress | None = None,
+    hashing: Hashing | None = None,
 ) -> list[Finding]:
     """All findings, information too."""
     with Root.open(str(storage.path)) as root:
         model = read(root, V2, progress=Silent())
-        return list(check(root, model, keys, content=content, progress=progress or Silent()))
+        return list(check(root, model, keys, content=content, progress=progress or Silent(), hashing=hashing))
 
 
 def findings(storage: Storage, keys: Iterable[Key] | None = None, *, content: bool = False) -> list[Finding]:

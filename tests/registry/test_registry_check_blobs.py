@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from orlop import times
 from orlop.errors import Cancelled
 from orlop.finding import Repair, Severity
 from orlop.fs import Root
-from orlop.progress import HASHING, Silent, Stoppable
+from orlop.progress import CONTENTS, Silent, Stoppable
 from orlop.records import Key
 from orlop.registry import content
 from orlop.spread import Budget
@@ -168,7 +169,7 @@ def test_hashing_some_rows_reads_only_what_they_need(shop: Shop) -> None:
         total = 0
 
         def step(self, what: str, done: int, total: int) -> None:
-            if what == HASHING:
+            if what == CONTENTS:
                 self.total = total
 
     counted = Counted()
@@ -224,19 +225,27 @@ def test_much_is_hashed_in_threads_with_the_same_result(shop: Shop, monkeypatch:
     only(shop, "RG01", shop.blob_path(shop.base), content=True)
 
 
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second has gone by: what was written to in the same tick of the clock proves nothing."""
+    now = times.now
+    monkeypatch.setattr(times, "now", lambda: now() + 1_000_000_000)
+
+
 def hashed(shop: Shop, hashing: Hashing) -> tuple[list[str], int]:
     """The rules of the damage found, and how many bytes there were to hash."""
     steps: list[int] = []
 
     class Watching:
         def step(self, what: str, done: int, total: int) -> None:
-            if what == HASHING:
+            if what == CONTENTS:
                 steps.append(total)
 
     found = everything(shop, content=True, progress=Watching(), hashing=hashing)
     return [f.rule for f in found if f.severity.is_damage], max(steps)
 
 
+@pytest.mark.usefixtures("later")
 def test_what_was_verified_is_hashed_again_only_when_asked_or_written_to(shop: Shop) -> None:
     known = VerifiedCache(None, "store")
     every = sum(path.stat().st_size for path in shop.path.rglob("data"))
@@ -252,6 +261,15 @@ def test_what_was_verified_is_hashed_again_only_when_asked_or_written_to(shop: S
     assert hashed(shop, Hashing(verified=known))[0] == ["RG01"]
 
 
+def test_what_was_just_written_is_not_remembered_as_verified(shop: Shop) -> None:
+    ahead = times.now() + 3600 * 1_000_000_000
+    os.utime(shop.blob_path(shop.base), ns=(ahead, ahead))
+    known = VerifiedCache(None, "store")
+    hashed(shop, Hashing(verified=known))
+    assert hashed(shop, Hashing(verified=known))[1] >= len(b"base")
+
+
+@pytest.mark.usefixtures("later")
 def test_a_budget_ends_the_hashing_and_the_rest_comes_later(shop: Shop) -> None:
     known = VerifiedCache(None, "store")
     budget = Budget(bytes=1)
@@ -270,7 +288,7 @@ def test_hashing_can_be_stopped_between_pieces(shop: Shop) -> None:
     class Stopping(Stoppable):
         def step(self, what: str, done: int, total: int) -> None:
             super().step(what, done, total)
-            self.stopped = what == HASHING and done > 0
+            self.stopped = what == CONTENTS and done > 0
 
     with pytest.raises(Cancelled):
         everything(shop, content=True, progress=Stopping())
@@ -281,7 +299,7 @@ def test_what_is_told_of_the_progress_of_hashing_grows_to_the_total(shop: Shop) 
 
     class Watching:
         def step(self, what: str, done: int, total: int) -> None:
-            if what == HASHING:
+            if what == CONTENTS:
                 steps.append((done, total))
 
     everything(shop, content=True, progress=Watching())

@@ -18,6 +18,7 @@ from orlop.registry.checkfinding import Findings, Found, Place, resolved
 from orlop.registry.checkneeds import shortfall
 from orlop.registry.content import Result, Task, hash_all, tasks
 from orlop.registry.model import Model, State
+from orlop.store import Hashing
 
 PHASE = "rules"
 
@@ -25,7 +26,13 @@ _Touches: TypeAlias = Callable[[Found], bool]
 
 
 def check(
-    root: Root, model: Model, keys: Iterable[Key] | None, *, content: bool, progress: Progress
+    root: Root,
+    model: Model,
+    keys: Iterable[Key] | None,
+    *,
+    content: bool,
+    progress: Progress,
+    hashing: Hashing | None = None,
 ) -> Iterator[Finding]:
     """Findings of the whole store, or only those that touch some rows; worst first.
 
@@ -35,6 +42,7 @@ def check(
         keys: rows; None for everything.
         content: whether the bytes of every blob, or of every blob that those rows need, are hashed.
         progress: told of the rules, then of the bytes.
+        hashing: what was verified before, and how far to go.
 
     Raises:
         Cancelled: `progress` stopped it; what was given stands.
@@ -50,7 +58,7 @@ def check(
     bad = [one for one in found if one.finding.severity in (Severity.BLOCKS, Severity.UNUSABLE)]
     yield from (one.finding for one in bad)
     rest = found[len(bad) :]
-    for one in _content(findings, _tasks(root, model, wanted, found), progress):
+    for one in _content(root, findings, _tasks(root, model, wanted, found), progress, hashing):
         if not touches(one):
             continue
         if one.finding.severity is Severity.UNUSABLE:
@@ -133,10 +141,12 @@ def _blobs_of(model: Model, keys: Sequence[Key]) -> set[str]:
     return found
 
 
-def _content(findings: Findings, work: Sequence[Task], progress: Progress) -> Iterator[Found]:
+def _content(
+    root: Root, findings: Findings, work: Sequence[Task], progress: Progress, hashing: Hashing | None
+) -> Iterator[Found]:
     """RG01 and RG02 of every blob that does not hash to its name."""
     users: Mapping[str, Sequence[Place]] | None = None
-    for result in hash_all(work, progress):
+    for result in hash_all(work, progress, hashing, root=root):
         if result.matches or result.gone:
             continue
         if users is None:

@@ -1,7 +1,9 @@
 """Hashing what a registry keeps: every blob against the digest that its folder spells.
 
 Each blob is a task that can be pickled and run anywhere (`orlop.spread`). Nothing is
-kept in memory but one piece; a blob that cannot be read stops no other.
+kept in memory but one piece; a blob that cannot be read stops no other. What was
+verified before, in the version that its file still has, is passed over
+(`orlop.verified`).
 """
 
 import os
@@ -9,11 +11,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from orlop import times
 from orlop.digest import hasher
 from orlop.errors import Cancelled, NotFound, OrlopError
-from orlop.fs import Root, translate
+from orlop.fs import Folder, Root, translate
 from orlop.progress import CONTENTS, Progress
+from orlop.registry.loose import Stamp, settled, stamp_of
 from orlop.spread import Told, spread
+from orlop.store import Hashing
+from orlop.verified import Proof
 
 PIECE = 1 << 20
 """Bytes that are read at a time."""
@@ -49,18 +55,21 @@ class Task:
         read = 0
         try:
             with self._opened() as root, root.stream(self.path) as stream:
+                before = stamp_of(os.fstat(stream.fileno()))
                 hashing = hasher(self.digest.partition(":")[0])
                 while piece := _piece(stream.fileno(), self.path):
                     hashing.update(piece)
                     read += len(piece)
                     told(len(piece))
+                same = stamp_of(os.fstat(stream.fileno())) == before
         except NotFound:
             return Result(task=self, actual="", read=read, why="it went away", gone=True)
         except Cancelled:
             raise
         except OrlopError as error:
             return Result(task=self, actual="", read=read, why=error.why or error.what)
-        return Result(task=self, actual=f"{hashing.name}:{hashing.hexdigest()}", read=read)
+        stamp = settled(before, times.now()) if same else None
+        return Result(task=self, actual=f"{hashing.name}:{hashing.hexdigest()}", read=read, stamp=stamp)
 
     def _opened(self) -> Root:
         try:
@@ -82,6 +91,8 @@ class Result:
     """Why it could not be read whole, one clause."""
     gone: bool = False
     """Whether it is no longer there: an engine may have removed it meanwhile."""
+    stamp: Stamp | None = None
+    """What tells that the file was written to since; None where that cannot be told."""
 
     @property
     def matches(self) -> bool:
@@ -101,17 +112,75 @@ def tasks(root: Root, items: Iterable[tuple[str, str, int]]) -> list[Task]:
     return sorted(made, key=lambda task: task.path)
 
 
-def hash_all(work: Sequence[Task], progress: Progress) -> Iterator[Result]:
-    """Hash files, much of it in threads; each gives a result, whatever it is.
+def version_of(stamp: Stamp) -> str:
+    """A file's version, as `orlop.verified` keeps it."""
+    return ":".join(str(number) for number in stamp)
+
+
+def hash_all(
+    work: Sequence[Task], progress: Progress, hashing: Hashing | None = None, *, root: Root | None = None
+) -> Iterator[Result]:
+    """Hash files, much of it in threads; each that is hashed gives a result, whatever it is.
+
+    Args:
+        work: what to hash.
+        progress: told of the bytes that there are to hash.
+        hashing: what was verified before, and how far to go; what is found is noted in it.
+        root: the store, where something was verified before.
 
     Raises:
         Cancelled: `progress` stopped it; what was given stands.
         StorageFailure: as `orlop.spread.spread`.
     """
+    how = hashing or Hashing()
+    if how.verified is not None and root is not None and not how.again:
+        work = [task for task, stamp in _stamped(root, work) if not _known(how, task, stamp)]
     total = sum(task.size for task in work)
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if workers == 1 or total < _MANY:
-        yield from spread(work, progress, what=CONTENTS, total=total)
+        results = spread(work, progress, what=CONTENTS, total=total, budget=how.budget)
+        yield from (_noted(how, result) for result in results)
         return
     with ThreadPoolExecutor(workers, thread_name_prefix="hashing") as threads:
-        yield from spread(work, progress, what=CONTENTS, total=total, executor=threads, window=2 * workers)
+        results = spread(
+            work, progress, what=CONTENTS, total=total, executor=threads, window=2 * workers, budget=how.budget
+        )
+        yield from (_noted(how, result) for result in results)
+
+
+def _known(how: Hashing, task: Task, stamp: Stamp | None) -> bool:
+    return (
+        how.verified is not None and stamp is not None and how.verified.find(task.digest, version_of(stamp)) is not None
+    )
+
+
+def _noted(how: Hashing, result: Result) -> Result:
+    if how.verified is not None and result.stamp is not None:
+        version = version_of(result.stamp)
+        if result.matches:
+            how.verified.add([Proof(digest=result.task.digest, version=version, at=times.now())])
+        else:
+            how.verified.forget(result.task.digest, version)
+    return result
+
+
+def _stamped(root: Root, work: Iterable[Task]) -> Iterator[tuple[Task, Stamp | None]]:
+    """Tasks with what their files are now; the folder that many of them are in is opened once."""
+    above: Folder | None = None
+    try:
+        for task in work:
+            folder, _, name = task.path.rpartition("/")
+            shard, _, last = folder.rpartition("/")
+            try:
+                if above is None or above.path != shard:
+                    if above is not None:
+                        above.close()
+                        above = None
+                    above = root.folder(shard)
+                with above.folder(last) as inner:
+                    yield task, inner.stat(name).version
+            except OrlopError:
+                yield task, None  # hashing says what is wrong with it
+    finally:
+        if above is not None:
+            above.close()
