@@ -90,7 +90,7 @@ class RegistryStore:
     ) -> Iterator[Finding]:
         from orlop.registry.check import check
 
-        return check(self._root, self._model, keys, content=content, progress=progress)
+        return check(self._root, self._model, keys, content=content, progress=progress, hashing=hashing)
 
     def rules(self) -> tuple[Rule, ...]:
         from orlop.registry.rules import RULES
