@@ -21,7 +21,7 @@ from orlop.errors import Changed, Malformed, NoSpace, NotFound, OrlopError, Refu
 from orlop.finding import Finding, Severity
 from orlop.fs import Root, Stat, changed_meanwhile, join
 from orlop.fs.writer import Writer, parent, refuse_mounts
-from orlop.intent import Intent, Repair
+from orlop.intent import Intent
 from orlop.journal import CHANGES, Change, Journal, Log, Recorded, Replaced, State, is_id, mark
 from orlop.plan import Plan, Quarantine, Refusal, SavedPlan
 from orlop.progress import Progress, Silent
@@ -344,16 +344,10 @@ class _Health:
         gone = (before.images - before.unsound - (self.images or frozenset())) if before.images is not None else set()
         return tuple(sorted((broken | gone) - set(expected)))
 
-    def harm_since(self, before: "_Health", change: Change) -> tuple[str, ...]:
-        """Each piece of new damage in words; none where all is as good as it was.
-
-        A repair may move what is damaged aside, so that the engine takes it anew: the images that
-        it names then lack it, which is damage of another kind to them and to nothing else.
-        """
-        given_up = frozenset(change.images if isinstance(change.intent, Repair) else ())
-        new = [f for f in self.new_since(before) if not f.images or not given_up.issuperset(f.images)]
-        found = [f"{f.title} ({f.rule}) at {f.path}: {f.detail}" for f in new]
-        return (*found, *(f"image {image} was sound" for image in self.lost_since(before, change.images)))
+    def harm_since(self, before: "_Health", expected: Iterable[str]) -> tuple[str, ...]:
+        """Each piece of new damage in words; none where all is as good as it was."""
+        found = [f"{f.title} ({f.rule}) at {f.path}: {f.detail}" for f in self.new_since(before)]
+        return (*found, *(f"image {image} was sound" for image in self.lost_since(before, expected)))
 
 
 def _marks(finding: Finding) -> Iterator[str]:
@@ -430,7 +424,7 @@ class _Run:
                 self.log.add("step", number=step.number)
             progress.step("changes", len(change.steps), len(change.steps))
             self.store.refresh(None)
-            harm = _Health.of(self.store, progress).harm_since(before, change)
+            harm = _Health.of(self.store, progress).harm_since(before, change.images)
             if harm:
                 raise _would_harm(harm)
             self.log.add("done")

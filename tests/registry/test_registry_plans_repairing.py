@@ -292,3 +292,25 @@ def test_every_repair_that_a_check_offers_with_proof_is_done(planning: Planning)
         planning.do(Repair(findings=offered))
     assert planning.damage(content=True) == []
     assert planning.names() == {"one:v1", "two:v1", "three:v1"}
+
+
+def test_a_manifest_that_is_known_again_may_still_lack_a_layer(planning: Planning) -> None:
+    image = planning.storage.image("app", "v1", layers=[b"one", b"two"])
+    planning.storage.put(planning.storage.revision_path("app", image.digest), "")
+    planning.storage.blob_path(image.layers[0]).unlink()
+    planning.storage.layer_path("app", image.layers[1]).unlink()
+    planning.storage.blob_path(image.layers[1]).write_bytes(b"TWO")
+    planning.do(repair(planning, "RG11"))
+    assert planning.storage.revision_path("app", image.digest).read_text() == image.digest
+    assert {rule for rule, _ in planning.damage()} == {"RG05", "RG12"}
+
+
+def test_an_index_that_is_known_again_may_still_lack_a_part(planning: Planning) -> None:
+    part, lost = (planning.storage.image("multi", cmd=name) for name in ("one", "two"))
+    index = planning.storage.index("multi", [part.digest, lost.digest], "all")
+    planning.storage.revision_path("multi", index).unlink()
+    planning.storage.revision_path("multi", lost.digest).unlink()
+    planning.do(repair(planning, "RG10"))
+    assert [rule for rule, _ in planning.damage()] == ["RG06"]
+    planning.do(repair(planning, "RG06"))
+    assert planning.damage() == []

@@ -37,6 +37,8 @@ class Steps:
         self.images: set[str] = set()
         self.obstacles: list[str] = []
         """What stands in the way, each one clause."""
+        self.reveals: set[tuple[str, str, str]] = set()
+        """Findings that the check could not make before."""
         self._moved: set[str] = set()
 
     def say(self, verb: str, subject: str, because: str = "") -> None:
@@ -120,6 +122,7 @@ class Steps:
             kept_for=kept_for,
             bytes_added=added,
             weighty=weighty,
+            reveals=tuple(sorted(self.reveals)),
         )
 
     def put(self, step: Place) -> None:

@@ -146,6 +146,8 @@ class _Mending:
         if self.steps.move(place.blob_folder(self.model.base, digest)):
             self.steps.say("repair", digest, f"moved aside, its bytes are something else: {again}")
             self.steps.images.update(image for name, user in users for image in self._above(name, user))
+            for rule in ("RG04", "RG05"):  # to those who need it, it is missing now
+                self.steps.reveals.add((rule, path, ""))
         return ""
 
     def _blob_at(self, path: str) -> str:
@@ -279,10 +281,30 @@ class _Mending:
         if manifest is None or manifest.state is not State.GOOD or not self._is_true(digest):
             return wrong(manifest, digest) + f": {_PUSH}, or `orlop rm` what leads to it"
         for need in manifest.needs:
-            self._absent(repository, need.digest)
+            if not self._absent(repository, need.digest):
+                self.steps.say("keep", need.digest, "it gets no link: its bytes are not what its name says")
+                for path in (layer_link(repository.path, need.digest), f"{repository.path}/{MODERN.layers}"):
+                    self.steps.reveals.add(("RG12", path, ""))
         self._mount(repository).revision(digest, because)
+        self._reveal(repository, manifest)
         self.steps.images.update(self._above(repository.name, digest))
         return ""
+
+    def _reveal(self, repository: Repository, manifest: Manifest) -> None:
+        """Tell what is wrong with a manifest and was not said while its repository did not know it."""
+        for need in manifest.needs:
+            lost = resolved(repository, need.digest)
+            if lost not in self.model.blobs and not need.foreign:
+                self._tell("RG05", place.blob_data(self.model.base, lost), f"{manifest.digest} needs it: {_PUSH}")
+        for child in manifest.children:
+            if child.digest not in repository.revisions:
+                path = revision_link(repository.path, child.digest)
+                self._tell("RG06", path, f"the index {manifest.digest} names it")
+
+    def _tell(self, rule: str, path: str, because: str) -> None:
+        if (rule, path, "") not in self.steps.reveals:
+            self.steps.reveals.add((rule, path, ""))
+            self.steps.say("note", path, f"it is not there, and {because}")
 
     # --- links to layers ---------------------------------------------------------
 
