@@ -7,7 +7,7 @@ A `Store` never writes, creates nothing and keeps no lock. It is changed only by
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from orlop.finding import Finding, Rule
 from orlop.fs import Root
@@ -15,8 +15,10 @@ from orlop.intent import Import, Intent, PutRemote
 from orlop.plan import Plan, Refusal
 from orlop.progress import Progress
 from orlop.records import Absent, Delta, Detail, EngineState, Facet, Key, Records, Snapshot, StoreId, Why
-from orlop.spread import Budget
-from orlop.verified import VerifiedCache
+
+if TYPE_CHECKING:  # a listing starts without them
+    from orlop.spread import Budget
+    from orlop.verified import VerifiedCache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +41,12 @@ class Exclusive:
 class Hashing:
     """How the bytes of a store are hashed, where a check of contents is asked for."""
 
-    verified: VerifiedCache | None = None
+    verified: "VerifiedCache | None" = None
     """What was hashed before: it is not hashed again while its version is the same, and what is found good or
     wrong now is noted in it. The caller saves it. None: nothing is known, nothing is noted."""
     again: bool = False
     """Hash everything, whatever was hashed before: rot keeps the time of a file."""
-    budget: Budget | None = None
+    budget: "Budget | None" = None
     """When to begin no more; `Budget.reached` then says so."""
 
 

@@ -23,10 +23,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from filelock import FileLock, Timeout
-
 from orlop.errors import Locked, NotFound, OrlopError
-from orlop.fs import Root
+from orlop.fs import Root, translate
 from orlop.fs.writer import Writer
 
 MOST = 1_000_000
@@ -110,9 +108,11 @@ class VerifiedCache:
         """
         if self._folder is None or not self._fresh:
             return
-        os.makedirs(self._folder, mode=0o700, exist_ok=True)
-        lock = FileLock(os.path.join(self._folder, f"{self._name}.lock"), timeout=_PATIENCE, mode=0o600)
+        from filelock import FileLock, Timeout  # deferred: only what writes needs it
+
         try:
+            os.makedirs(self._folder, mode=0o700, exist_ok=True)
+            lock = FileLock(os.path.join(self._folder, f"{self._name}.lock"), timeout=_PATIENCE, mode=0o600)
             with lock, Root.open(self._folder) as root:
                 merged = {**_read(root, self._name)[0], **self._fresh}
                 merged = {key: value for key, value in merged.items() if value != _GONE}
@@ -122,6 +122,8 @@ class VerifiedCache:
                 Writer(root).replace(self._name, _written(merged))
         except Timeout as error:
             raise Locked("what was verified cannot be remembered", path=self._folder) from error
+        except OSError as error:
+            raise translate(error, "what was verified cannot be remembered", self._folder) from error
         self._entries = merged
         self._fresh = {}
 

@@ -28,6 +28,14 @@ class Ran:
 Orlop: TypeAlias = Callable[..., Ran]
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's cache folder, empty for each test."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    return folder
+
+
 @pytest.fixture
 def orlop(capsys: pytest.CaptureFixture[str]) -> Orlop:
     """Runs a command in this process; nobody sits at its input."""

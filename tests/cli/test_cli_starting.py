@@ -321,7 +321,7 @@ class TestDemo:
 
     def test_it_can_be_kept_in_a_new_folder(self, orlop: Orlop, tmp_path: Path) -> None:
         assert orlop("demo", "--check", "--keep", tmp_path / "kept").code == 0
-        assert orlop("ls", tmp_path / "kept").code == 0
+        assert orlop("ls", tmp_path / "kept" / "docker").code == 0
 
     def test_a_folder_that_holds_something_is_left_alone(self, orlop: Orlop, tmp_path: Path) -> None:
         (tmp_path / "mine").write_text("")

@@ -134,6 +134,31 @@ def age(at: int | None, now: int) -> str:
     return f"{seconds // _YEAR} y"
 
 
+def duration(seconds: float) -> str:
+    """A length of time in at most two units: ``8 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    whole = max(round(seconds), 0)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
+    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+
+
+def hashing(done: int, total: int, seconds: float, *, width: int) -> str:
+    """One line on bytes being hashed: how many of how many, how fast, how long yet, and a bar where it fits."""
+    rate = done / seconds if seconds > 0 else 0.0
+    left = f", {duration((total - done) / rate)} left" if rate and total > done else ""
+    text = f"{size(done)} of {size(total)}, {size(int(rate))}/s{left}"
+    room = min(width - len(text) - 4, _BAR)
+    if room < _SHORTEST_BAR or not total:
+        return text
+    filled = min(room * done // total, room)
+    return f"[{'#' * filled}{'-' * (room - filled)}]  {text}"
+
+
+_BAR, _SHORTEST_BAR = 30, 8
+
+
 def moment(at: int | None) -> str:
     """A time to the second, UTC: ``2026-08-29 10:14:07Z``; `UNKNOWN` for None."""
     return UNKNOWN if at is None else times.rfc3339(at)[:19].replace("T", " ") + "Z"

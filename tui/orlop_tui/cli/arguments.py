@@ -169,11 +169,16 @@ def _add_judging(commands: "argparse._SubParsersAction[Parser]") -> None:
         commands,
         "check",
         "find what is wrong, worst first, with the file, the images affected and the cure",
-        "  orlop check /var/lib/docker\n  orlop check /var/lib/docker app:v1 --json",
+        "  orlop check /var/lib/docker\n  orlop check /var/lib/docker app:v1 --json\n"
+        "  orlop check /var/lib/registry --content --for 30m",
     )
     _add_store(made)
     made.add_argument("images", metavar="IMAGE", nargs="*", help="only what affects these images")
     made.add_argument("--content", action="store_true", help="hash every byte of every blob, too")
+    made.add_argument("--again", action="store_true", help="with --content: also what was hashed before, for rot")
+    made.add_argument("--for", dest="seconds", metavar="TIME", help="with --content: begin nothing after 30s, 30m, 2h")
+    made.add_argument("--bytes", metavar="SIZE", help="with --content: begin nothing after 500M, 50G")
+    made.add_argument("--rate", metavar="SIZE", help="with --content: at most so many bytes a second: 100M")
     made.add_argument("--all", action="store_true", help="print every finding of mere information")
 
     made = _add(commands, "explain", "say what a rule means and what to do", "  orlop explain\n  orlop explain DK05")

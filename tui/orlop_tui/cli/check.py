@@ -13,8 +13,8 @@ from orlop.records import Key
 from orlop.store import Store
 from orlop.text import visible
 from orlop_tui import format
-from orlop_tui.cli import exits, objects, opening
-from orlop_tui.cli.output import Meter, Output
+from orlop_tui.cli import exits, hashing, objects, opening
+from orlop_tui.cli.output import Output
 
 _WIDEST = 88
 """Columns of running text at most."""
@@ -25,6 +25,7 @@ _SHOWN = 5
 
 def check(arguments: argparse.Namespace) -> int:
     """Print what is wrong in a store, worst first."""
+    hashing.refuse_without_content(arguments)
     output = Output(json=arguments.json, full=arguments.no_trunc)
     with opening.every(arguments.path, arguments.driver) as stores:
         keys = [opening.find(stores, image) for image in arguments.images]
@@ -32,18 +33,21 @@ def check(arguments: argparse.Namespace) -> int:
         found: list[Finding] = []
         for store in chosen:
             own = [key for other, key in keys if other is store] or None
-            findings = _findings(store, own, content=arguments.content, output=output)
+            with hashing.under_way(store, arguments, output) as how:
+                findings = _findings(store, own, how, content=arguments.content, output=output)
             found += findings
-            _print(output, store, findings, whole=own is None, arguments=arguments, several=len(stores) > 1)
+            _print(output, store, findings, how, whole=own is None, arguments=arguments, several=len(stores) > 1)
         unreadable = opening.notes(output, chosen)
         return exits.of_check((finding.severity for finding in found), unreadable=unreadable)
 
 
-def _findings(store: Store, keys: Sequence[Key] | None, *, content: bool, output: Output) -> list[Finding]:
+def _findings(
+    store: Store, keys: Sequence[Key] | None, how: "hashing.UnderWay", *, content: bool, output: Output
+) -> list[Finding]:
     """Every finding, worst first; as JSON at once, as they come."""
     found = []
-    with Meter() as meter:
-        for finding in store.check(keys, content=content, progress=meter):
+    with how.meter:
+        for finding in store.check(keys, content=content, progress=how.meter, hashing=how.hashing):
             output.record(objects.finding(finding, store.identity.scope))
             found.append(finding)
     return sorted(found, key=lambda finding: finding.severity)
@@ -53,6 +57,7 @@ def _print(
     output: Output,
     store: Store,
     findings: Sequence[Finding],
+    how: "hashing.UnderWay",
     *,
     whole: bool,
     arguments: argparse.Namespace,
@@ -65,7 +70,9 @@ def _print(
         if group:
             output.line(f"{severity}  {format.SEVERITY_WORDS[severity]}: {format.count(len(group), 'finding')}\n")
             _print_group(output, group, every=arguments.all or not output.terminal)
-    output.line(summary(store, findings, whole=whole, content=arguments.content))
+    output.line(summary(store, findings, whole=whole, content=arguments.content and not how.cut_short))
+    for line in how.lines():
+        output.line(line)
     if any(finding.severity.is_damage for finding in findings):
         worst = next(finding for finding in findings if finding.severity.is_damage)
         output.line(f"What a rule means and what to do: orlop explain {worst.rule}")

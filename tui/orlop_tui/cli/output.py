@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from orlop.errors import OrlopError
+from orlop.progress import CONTENTS
 from orlop.text import visible
 from orlop_tui import format
 
@@ -131,17 +132,30 @@ def print_error(error: OrlopError) -> None:
 
 
 class Meter:
-    """Progress on one line of stderr, where that is a terminal and the work takes long."""
+    """Progress on one line of stderr, where that is a terminal and the work takes long; bytes get a bar.
+
+    Attributes:
+        hashed: bytes of contents that were worked off, and of all of them; zeros while none were.
+    """
 
     def __init__(self) -> None:
         self._wanted = sys.stderr.isatty()
         self._next = time.monotonic() + 0.5
         self._drawn = 0
+        self._began: float | None = None
+        self.hashed = (0, 0)
 
     def step(self, what: str, done: int, total: int) -> None:
+        if what == CONTENTS:
+            self.hashed = (done, total)
+            self._began = self._began or time.monotonic()
         if not self._wanted or time.monotonic() < self._next:
             return
         self._next = time.monotonic() + 0.1
+        if what == CONTENTS and self._began is not None:
+            room = max(shutil.get_terminal_size().columns - 1, 1)
+            self._draw(format.hashing(done, total, time.monotonic() - self._began, width=room))
+            return
         self._draw(f"{visible(what)}: {done} of {total}" if total else f"{visible(what)}: {done}")
 
     def _draw(self, text: str) -> None:
