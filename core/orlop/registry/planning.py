@@ -4,11 +4,12 @@ Additions go blob, link, name; removals the other way round: cut anywhere, no na
 leads to what is not there.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 
 from orlop.digest import Digest, hasher
-from orlop.errors import NotFound, WrongKind
-from orlop.fs import Root, Stat, changed_meanwhile
+from orlop.errors import NoPermission, NotFound, WrongKind
+from orlop.fs import Folder, Root, Stat, changed_meanwhile, join
 from orlop.intent import Intent
 from orlop.plan import Place, Plan, Quarantine, Reason, Replace, Step
 from orlop.records import StoreId
@@ -53,15 +54,19 @@ class Steps:
         """
         if any(above in self._moved for above in _upwards(path)):
             return False
-        found = _stat(self.root, path)
-        if found is None:
+        above, _, name = path.rpartition("/")
+        try:
+            with self.root.folder(above) as folder:
+                found = folder.stat(name)
+                device = os.fstat(folder.fd).st_dev
+                size = _allocated(self.root, folder, name, found)
+        except (NotFound, WrongKind):
             return False
         if found.kind not in _MOVABLE:
             self.obstacles.append(f"a {found.kind} is at {path}; Orlop moves files, folders and links only")
-        elif found.device != self.root.stat(path.rpartition("/")[0]).device:
+        elif found.device != device:
             self.obstacles.append(f"another file system is mounted at {path}, which nothing can move")
         else:
-            size = self.root.allocated(path)
             self.steps.append(Quarantine(path=path, kind=found.kind, inode=found.inode, bytes=size))
             self._moved.add(path)
         return True
@@ -251,8 +256,18 @@ def _upwards(path: str) -> Iterator[str]:
         path = path.rpartition("/")[0]
 
 
-def _stat(root: Root, path: str) -> Stat | None:
+def _allocated(root: Root, folder: Folder, name: str, found: Stat) -> int:
+    """Bytes on disk of a name in an open folder, the whole tree; a folder of plain files is not walked to again."""
+    if found.kind != "folder":
+        return found.allocated
+    total = found.allocated
     try:
-        return root.stat(path)
-    except (NotFound, WrongKind):
-        return None
+        with folder.folder(name) as inner:
+            for inside in inner.names():
+                file = inner.stat(inside)
+                if file.kind == "folder" or file.links > 1:
+                    return root.allocated(join(folder.path, name))
+                total += file.allocated
+    except (NotFound, NoPermission):
+        return total  # as `Root.allocated` does
+    return total
