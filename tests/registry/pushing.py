@@ -47,8 +47,9 @@ class Registry:
     def blob(self, content: bytes, algorithm: str = "sha256") -> str:
         digest = f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}"
         path = self.blob_path(digest)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        if not path.exists():  # as a registry, which keeps what it has
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
         return digest
 
     def repository(self, name: str) -> Path:
