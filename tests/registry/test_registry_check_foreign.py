@@ -106,7 +106,7 @@ def test_a_stray_link_below_the_revisions_is_read_by_collection(shop: Shop) -> N
     shop.put(revisions / "bad/link", b"")
     found = only(shop, "RG18", revisions / "bad")
     assert found.severity is Severity.BLOCKS
-    assert found.engine_says.endswith("failed to mark: invalid checksum digest format")
+    assert found.engine_says.endswith("failed to mark: filesystem: filesystem: invalid checksum digest format")
 
 
 @pytest.mark.parametrize(

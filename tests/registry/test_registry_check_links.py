@@ -148,7 +148,7 @@ def test_a_revision_link_that_is_no_digest_stops_collection(shop: Shop, content:
     path = shop.put(shop.revision_path("team/app", shop.app.digest), content)
     found = only(shop, "RG11", path)
     assert found.severity is Severity.BLOCKS
-    assert found.engine_says.startswith("failed to garbage collect: failed to mark: ")
+    assert found.engine_says.startswith("failed to garbage collect: failed to mark: filesystem: filesystem: ")
     assert says in found.engine_says
     assert found.names == ("team/app:latest", "team/app:v1")
     assert found.repair is Repair.REBUILD

@@ -57,7 +57,7 @@ def test_a_manifest_that_the_registry_cannot_read_stops_collection(shop: Shop, c
     path = shop.put(shop.blob_path(shop.web.digest), content)
     found = only(shop, "RG03", path)
     assert found.severity is Severity.BLOCKS
-    wanted = f"failed to mark: failed to retrieve manifest for digest {shop.web.digest}: "
+    wanted = f"failed to mark: filesystem: filesystem: failed to retrieve manifest for digest {shop.web.digest}: "
     assert wanted in found.engine_says
     assert says in found.engine_says
     assert (found.images, found.names) == ((shop.web.digest,), ("web:1",))

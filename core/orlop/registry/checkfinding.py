@@ -30,6 +30,13 @@ ALGORITHM = "unsupported digest algorithm"
 MANIFEST_UNKNOWN = "manifest unknown"
 BLOB_UNKNOWN = "blob unknown to registry"
 
+STOPPED = "failed to garbage collect: "
+STOPPED_AT_REPOSITORY = f"{STOPPED}failed to mark: filesystem: "
+STOPPED_AT_MANIFEST = f"{STOPPED}failed to mark: filesystem: filesystem: "
+STOPPED_AT_BLOB = f"{STOPPED}error enumerating blobs: filesystem: "
+"""How garbage collection ends: the driver's name comes before what happened, once for each walk through the tree
+(2.8, ``registry/storage/driver/base/base.go``, ``setDriverName``; that of revisions is within that of repositories)."""
+
 _ANY = re.compile(rb"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]+")
 
 

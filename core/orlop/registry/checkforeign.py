@@ -11,7 +11,16 @@ from collections.abc import Iterator
 from orlop.errors import OrlopError
 from orlop.finding import Repair, Severity
 from orlop.fs import Root
-from orlop.registry.checkfinding import GRACE, Findings, Found, complaint, spelled
+from orlop.registry.checkfinding import (
+    GRACE,
+    STOPPED_AT_BLOB,
+    STOPPED_AT_MANIFEST,
+    STOPPED_AT_REPOSITORY,
+    Findings,
+    Found,
+    complaint,
+    spelled,
+)
 from orlop.registry.layout import CURRENT, DATA, LINK, MODERN, NAME_LIMIT, SCHEDULER, TAGS, is_name, is_tag
 from orlop.registry.linkfolders import meaning
 from orlop.registry.model import Foreign, Model, Repository, State, Tag
@@ -19,7 +28,6 @@ from orlop.registry.model import Foreign, Model, Repository, State, Tag
 _MOST = 4096
 """Names that are looked at in one foreign folder."""
 _READ = 1024
-_STOPPED = "failed to garbage collect: "
 _PATH = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 """One part of a path that the registry's driver takes (registry/storage/driver/storagedriver.go, ``PathRegexp``)."""
 
@@ -68,7 +76,7 @@ def _stops(root: Root, model: Model, entry: Foreign) -> tuple[str, str] | None:
         why = f"filesystem: open {spelled(entry.path)}/{CURRENT}/{LINK}: not a directory"
         return (
             "it is listed as a tag, and stops deletions and `garbage-collect --delete-untagged`",
-            f"{_STOPPED}failed to mark: failed to retrieve tags for digest …: {why}",
+            f"{STOPPED_AT_MANIFEST}failed to retrieve tags for digest …: {why}",
         )
     return None
 
@@ -84,7 +92,7 @@ def _blob(root: Root, entry: Foreign) -> tuple[str, str] | None:
             content = f"{algorithm}:{hexadecimal}".encode("utf-8", "surrogateescape")
             if meaning(content)[1] is not None:
                 continue  # taken for a blob of that digest, which it is not by place
-            says = f"{_STOPPED}error enumerating blobs: {complaint(content)}"
+            says = f"{STOPPED_AT_BLOB}{complaint(content)}"
         return f"garbage collection stops at {path.rpartition('/')[2]}, whose folders spell no digest", says
     return None
 
@@ -96,7 +104,7 @@ def _revision(root: Root, entry: Foreign) -> tuple[str, str] | None:
         except OrlopError:
             continue  # gone, or nothing that can be read: the registry does not get further either
         if meaning(content)[1] is None:
-            return "garbage collection stops at its link", f"{_STOPPED}failed to mark: {complaint(content)}"
+            return "garbage collection stops at its link", f"{STOPPED_AT_MANIFEST}{complaint(content)}"
     return None
 
 
@@ -129,7 +137,7 @@ def _repository(findings: Findings, repository: Repository) -> Found:
     why = "invalid reference format"
     if len(repository.name) > NAME_LIMIT:
         why = f"repository name must not be more than {NAME_LIMIT} characters"
-    says = f"{_STOPPED}failed to mark: failed to parse repo name {repository.name}: {why}"
+    says = f"{STOPPED_AT_REPOSITORY}failed to parse repo name {repository.name}: {why}"
     at = [(repository.name, digest) for digest in repository.revisions]
     return findings.make(
         "RG18",
@@ -150,7 +158,7 @@ def _tag(findings: Findings, repository: Repository, tag: Tag) -> Found:
         tag.path,
         f"a tag whose name no client can ask for: {repository.name}:{tag.name}",
         names=[f"{repository.name}:{tag.name}"],
-        says=f"{_STOPPED}failed to mark: failed to retrieve tags for digest …: {says}" if stops else "",
+        says=f"{STOPPED_AT_MANIFEST}failed to retrieve tags for digest …: {says}" if stops else "",
         severity=Severity.BLOCKS if stops and repository.revisions else None,
         title="foreign-tag",
     )

@@ -11,6 +11,7 @@ from orlop.registry.checkfinding import (
     BLOB_UNKNOWN,
     FORMAT,
     MANIFEST_UNKNOWN,
+    STOPPED_AT_MANIFEST,
     Findings,
     Found,
     Place,
@@ -174,7 +175,7 @@ def _revision(root: Root, model: Model, findings: Findings, repository: Reposito
     if link.target is None:
         detail = f"the link of manifest {digest} in {repository.name} cannot be used: {link.why}"
         if severity is Severity.BLOCKS:
-            says = f"failed to garbage collect: failed to mark: {says}"
+            says = f"{STOPPED_AT_MANIFEST}{says}"
     else:
         detail = f"the link of manifest {digest} in {repository.name} leads to {link.target}"
         target = model.manifests.get(link.target)
@@ -182,7 +183,7 @@ def _revision(root: Root, model: Model, findings: Findings, repository: Reposito
             says = MANIFEST_UNKNOWN
         elif link.target in model.blobs and (target is None or target.state is not State.GOOD):
             severity = Severity.BLOCKS  # garbage collection reads whatever the link leads to
-            says = f"failed to garbage collect: failed to mark: failed to retrieve manifest for digest {link.target}"
+            says = f"{STOPPED_AT_MANIFEST}failed to retrieve manifest for digest {link.target}"
     repair = Repair.REMOVE if missing(model, digest) else Repair.REBUILD
     at = [(repository.name, digest)]
     return findings.make("RG11", link.path, detail, at=at, says=says, severity=severity, repair=repair)
@@ -213,7 +214,7 @@ def _signatures(root: Root, findings: Findings, repository: Repository, digest: 
                 f"the link of a signature of {digest} in {repository.name} holds no digest; nothing reads it, "
                 "and garbage collection stops at it",
                 at=[(repository.name, digest)],
-                says=f"failed to garbage collect: failed to mark: {complaint(content)}",
+                says=f"{STOPPED_AT_MANIFEST}{complaint(content)}",
                 title="signature-link-invalid",
             )
 

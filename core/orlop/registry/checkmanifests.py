@@ -7,6 +7,7 @@ from orlop.registry import place
 from orlop.registry.checkfinding import (
     ENGINE_READS,
     MANIFEST_UNKNOWN,
+    STOPPED_AT_MANIFEST,
     Findings,
     Found,
     counted,
@@ -103,7 +104,7 @@ def _unusable(model: Model, findings: Findings, manifest: Manifest) -> Found:
         says = MANIFEST_UNKNOWN if "folder" in why else ""
     elif says and model.repositories_of.get(manifest.digest):
         severity = Severity.BLOCKS
-        says = f"failed to garbage collect: failed to mark: {says}"
+        says = f"{STOPPED_AT_MANIFEST}{says}"
     return findings.make("RG03", path, why, at=at, says=says, severity=severity, size=manifest.size)
 
 

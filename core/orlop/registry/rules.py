@@ -147,7 +147,7 @@ _RULES = (
         meaning="The link of a revision is empty, or holds anything but the digest that its folders spell.",
         causes="Registries before 3.1 write links in place: a crash or a full disk leaves them empty. Or an editor.",
         engine="Status 500 for the image. Garbage collection stops for the whole registry, without naming the file: "
-        "`failed to mark: invalid checksum digest format`. A link to another manifest is followed: that one is served.",
+        "`failed to mark: … invalid checksum digest format`. A link to another manifest is followed: it is served.",
         do="`orlop repair PATH` writes the digest anew: the folder's name is the digest. " + _UNDO,
     ),
     Rule(
