@@ -21,11 +21,14 @@ import os
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from orlop.errors import Locked, NotFound, OrlopError
 from orlop.fs import Root, translate
 from orlop.fs.writer import Writer
+
+Version: TypeAlias = tuple[int, int, int, int, int]
+"""As `orlop.fs.Stat.version`: device, inode, modification and change time in nanoseconds, size."""
 
 MOST = 1_000_000
 """Entries of one store that are kept; the oldest go first."""
@@ -75,6 +78,8 @@ class VerifiedCache:
         self._entries: dict[bytes, bytes] = {}
         """Key → value, packed: a hundred thousand are not taken apart before somebody asks."""
         self._fresh: dict[bytes, bytes] = {}
+        self.changes = 0
+        """Grows with everything that is noted or forgotten."""
         self.why = ""
         """Why what was remembered could not be used, one clause; else empty."""
         self._load()
@@ -92,12 +97,14 @@ class VerifiedCache:
         for proof in proofs:
             key = _key(proof.digest, proof.version)
             self._entries[key] = self._fresh[key] = _VALUE.pack(proof.at, proof.depth)
+            self.changes += 1
 
     def forget(self, digest: str, version: str) -> None:
         """What was found wrong is no longer verified."""
         key = _key(digest, version)
         if self._entries.pop(key, None) is not None:
             self._fresh[key] = _GONE
+            self.changes += 1
 
     def save(self) -> None:
         """Write down what is new, beside what another program wrote meanwhile; atomic.
@@ -137,6 +144,46 @@ class VerifiedCache:
             return
         except OrlopError as error:
             self.why = str(error)
+
+
+class Dates:
+    """When single files of a store were verified, for those who ask of all of them again and again.
+
+    An answer is kept for as long as the file and the cache stay what they are.
+    """
+
+    def __init__(self, cache: VerifiedCache | None) -> None:
+        self._cache = cache
+        self._known: dict[str, tuple[Version, int | None]] = {}
+        self._as_of = cache.changes if cache is not None else 0
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to ask."""
+        return self._cache is not None and len(self._cache) > 0
+
+    def renew(self) -> bool:
+        """Let go of the answers if the cache is no longer what it was; whether that was so."""
+        if self._cache is None or self._cache.changes == self._as_of:
+            return False
+        self._as_of = self._cache.changes
+        self._known = {}
+        return True
+
+    def of(self, digest: str, version: Version | None) -> int | None:
+        """When this was verified, nanoseconds UTC; None where it was not, or the version is not known."""
+        if self._cache is None or version is None:
+            return None
+        known = self._known.get(digest)
+        if known is None or known[0] != version:
+            seen = self._cache.find(digest, version_text(version))
+            known = self._known[digest] = (version, seen.at if seen is not None else None)
+        return known[1]
+
+
+def version_text(version: Version) -> str:
+    """The version of a single file, as proofs have it."""
+    device, inode, mtime, ctime, size = version
+    return f"{device}:{inode}:{mtime}:{ctime}:{size}"
 
 
 def _key(digest: str, version: str) -> bytes:

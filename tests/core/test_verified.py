@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orlop import verified
 from orlop.errors import OrlopError
-from orlop.verified import Proof, Seen, VerifiedCache
+from orlop.verified import Dates, Proof, Seen, VerifiedCache, version_text
 
 A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 
@@ -110,3 +110,27 @@ def test_nobody_else_may_read_it(tmp_path: Path) -> None:
     folder = tmp_path / "cache"
     kept(folder, Proof(digest=A, version="1", at=5))
     assert {oct(path.stat().st_mode & 0o077) for path in (folder, file_of(folder))} == {"0o0"}
+
+
+def test_dates_are_of_one_version_and_follow_the_cache() -> None:
+    cache, version = VerifiedCache(None, "store"), (1, 2, 3, 4, 5)
+    dates = Dates(cache)
+    assert not dates
+    assert dates.of(A, version) is None
+    cache.add([Proof(digest=A, version=version_text(version), at=7)])
+    assert dates
+    assert dates.renew()
+    assert not dates.renew()
+    assert dates.of(A, version) == 7
+    assert dates.of(A, (1, 2, 3, 4, 6)) is None
+    assert dates.of(A, None) is None
+    cache.forget(A, version_text(version))
+    assert dates.renew()
+    assert dates.of(A, version) is None
+
+
+def test_without_a_cache_nothing_has_a_date() -> None:
+    dates = Dates(None)
+    assert not dates
+    assert not dates.renew()
+    assert dates.of(A, (1, 2, 3, 4, 5)) is None
