@@ -30,7 +30,7 @@ def plan_clean(root: Root, model: Model, identity: StoreId, intent: Clean) -> Pl
     tree cannot be followed, every blob stays; reasons say so.
     """
     sweep = _Sweep(root, model, intent, mark(model, before=intent.before, untagged=intent.untagged))
-    for part in (sweep.revisions, sweep.repositories, sweep.links, sweep.blobs, sweep.empty_folders, sweep.debris):
+    for part in (sweep.repositories, sweep.revisions, sweep.links, sweep.blobs, sweep.empty_folders, sweep.debris):
         if not sweep.is_full():  # what comes first needs what comes later, so the rest may wait
             part()
     sweep.remarks()
@@ -72,9 +72,8 @@ class _Sweep:
             if self.is_full():
                 return
             link = self.model.repositories[name].revisions[digest]
-            if name in self._empty or self.steps.move(folder_of(link.path)):
-                self._say("revision", f"{name}@{digest}", self.marks.going[name, digest])
-                self.steps.images.add(digest)
+            if name not in self._empty and self.steps.move(folder_of(link.path)):
+                self._say_gone(name, digest)
 
     def repositories(self) -> None:
         """Repositories with nothing in them."""
@@ -82,6 +81,8 @@ class _Sweep:
             if self.is_full():
                 return
             repository = self.model.repositories[name]
+            for digest in sorted(repository.revisions):
+                self._say_gone(name, digest)
             move_repository(self.steps, repository)
             left = f"only {counted(len(repository.layers), 'link')} to layers" if repository.layers else "nothing"
             self._say("repository", name, f"{left} would be in it")
@@ -192,6 +193,10 @@ class _Sweep:
         if linked:
             return f"no manifest needs it, though {some(linked)} {'links' if len(linked) == 1 else 'link'} it"
         return "no manifest needs it, and no repository links it"
+
+    def _say_gone(self, name: str, digest: str) -> None:
+        self._say("revision", f"{name}@{digest}", self.marks.going[name, digest])
+        self.steps.images.add(digest)
 
     def _say(self, verb: str, subject: str, because: str, *, noun: str = "") -> None:
         noun = noun or ("piece of debris" if verb == "debris" else verb)
