@@ -101,9 +101,16 @@ def test_a_registry_is_known_by_its_command(registry: Registry, host: Host, comm
     assert (found.pid, found.certain) == (7, True)
 
 
+def test_the_first_registries_have_no_action(registry: Registry, host: Host) -> None:
+    host.process(7, "registry", host.config(str(registry.path)))
+    found = host.find(registry)
+    assert found is not None
+    assert found.certain
+
+
 @pytest.mark.parametrize(
     "arguments",
-    [("nginx", "serve"), ("registry-browser", "serve"), ("vim", "registry"), ("registry",), ("registry", "x", "y")],
+    [("nginx", "serve"), ("registry-browser", "serve"), ("vim", "registry"), ("registry", "x", "y")],
 )
 def test_other_programs_are_none(registry: Registry, host: Host, arguments: tuple[str, ...]) -> None:
     host.process(7, *arguments, host.config(str(registry.path)), cwd=str(registry.path))

@@ -28,6 +28,7 @@ _PATH_VARIABLE = b"REGISTRY_CONFIGURATION_PATH="
 _CONFIG_LIMIT = 1 << 20
 _MOST_WORDS = 4096
 _WORD = re.compile(r"\"([^\"\n]*)\"|'([^'\n]*)'|([^\s\"'{}\[\],]+)")
+_ACTIONS = (b"serve", b"garbage-collect")
 _COMMAND = re.compile(rb"(docker-)?registry|registry-v?[0-9.]+|distribution")
 _KEY = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z_][\w-]*|\"[^\"]*\"|'[^']*')\s*:(?:\s+(?P<value>.*))?", re.ASCII)
 
@@ -83,7 +84,7 @@ def _registry(process: str, pid: int, wanted: tuple[int, int]) -> Registry | Non
         return None
     if arguments[1:2] == [b"garbage-collect"]:
         kind = "collects its garbage"
-    elif b"serve" in arguments[1:] or len(arguments) == 2:
+    elif b"serve" in arguments[1:] or len(arguments) == 2:  # 2.0 has no actions, and its configuration only
         kind = "serves"
     else:
         return None
@@ -118,7 +119,8 @@ def _told(process: str, arguments: list[bytes]) -> _Told:
     for entry in environment:
         if entry.startswith(_ROOT_VARIABLE):
             return _Told(folder=decode(entry[len(_ROOT_VARIABLE) :]), how="the folder that its environment names")
-    path = next((decode(part) for part in reversed(arguments[2:]) if not part.startswith(b"-")), None)
+    named = [part for part in arguments[1:] if part not in _ACTIONS and not part.startswith(b"-")]
+    path = decode(named[-1]) if named else None
     if path is None:
         path = next((decode(e[len(_PATH_VARIABLE) :]) for e in environment if e.startswith(_PATH_VARIABLE)), None)
     if path is None:
