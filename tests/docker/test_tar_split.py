@@ -58,3 +58,11 @@ def test_a_recipe_that_is_cut_is_refused(cut: int) -> None:
 
     with pytest.raises(Malformed):
         list(entries(io.BytesIO(data[:-cut])))
+
+
+@pytest.mark.parametrize("behind", [b"\0" * 40, b"garbage"], ids=["zeros", "garbage"])
+def test_a_recipe_with_something_behind_its_end_is_malformed(behind: bytes) -> None:
+    recipe = Recipe()
+    recipe.add(Segment(b"header"))
+    with pytest.raises(Malformed, match="follows the end"):
+        list(entries(io.BytesIO(recipe.close() + behind)))

@@ -83,7 +83,7 @@ class Vfs:
         self._writer = Writer(root)
 
     def tree(self, cache_id: str) -> str:
-        return f"vfs/dir/{cache_id}"
+        return layout.layer_tree(self.name, cache_id) or ""
 
     def create(self, cache_id: str, below: str | None) -> None:
         if below is not None:
@@ -110,7 +110,7 @@ class Overlay2:
         self._token = token
 
     def tree(self, cache_id: str) -> str:
-        return f"overlay2/{cache_id}/diff"
+        return layout.layer_tree(self.name, cache_id) or ""
 
     def create(self, cache_id: str, below: str | None) -> None:
         folder = f"overlay2/{cache_id}"

@@ -16,6 +16,7 @@ import contextlib
 import gzip
 import hashlib
 import io
+import os
 import secrets
 import threading
 from collections import Counter
@@ -28,7 +29,8 @@ from orlop.digest import Digest, chain_ids, is_hex
 from orlop.direct import Place
 from orlop.docker import layerdb, layout, tarsplit
 from orlop.docker.archives import Archive
-from orlop.docker.layerdata import Driver, Token, driver, inside, unpack_names
+from orlop.docker.layerdata import Driver, Token, driver, unpack_names
+from orlop.docker.layertree import LayerTree, pieces
 from orlop.docker.model import Layer
 from orlop.docker.release import parts_of
 from orlop.errors import AlreadyExists, DigestMismatch, Malformed, NotFound, OrlopError, Refused
@@ -38,7 +40,6 @@ from orlop.fs.writer import Writer
 
 DEEPEST = 125
 """Layers in a chain at most (layer/layer_store.go, maxLayerDepth)."""
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -479,21 +480,25 @@ def _record(layer: StoredLayer, tar_split: bytes) -> Iterator[tuple[str, bytes]]
 
 def _rebuilt(root: Root, recipe: str, tree: str) -> Iterator[bytes]:
     """The archive by its recipe, from the files of a tree."""
-    with root.stream(recipe) as lines:
+    with root.stream(recipe) as lines, LayerTree.at(root, tree) as files:
         for entry in tarsplit.entries(lines):
             if isinstance(entry, tarsplit.Segment):
                 yield entry.payload
             elif entry.size:
-                yield from _content(root, join(tree, inside(entry.name)), entry)
+                yield from _content(files, entry)
 
 
-def _content(root: Root, path: str, wanted: tarsplit.Content) -> Iterator[bytes]:
+def _content(files: LayerTree, wanted: tarsplit.Content) -> Iterator[bytes]:
     checksum = 0
-    with root.stream(path) as file:
-        while piece := file.read(_CHUNK):
+    fd, size = files.file(wanted.name)
+    try:
+        for piece in pieces(fd, size, wanted.name):
             checksum = tarsplit.checksum(piece, checksum)
             yield piece
+    finally:
+        os.close(fd)
     if wanted.checksum is not None and checksum.to_bytes(8, "big") != wanted.checksum:
+        path = join(files.path, wanted.name)
         raise Malformed("the file's content is not what the layer's archive held", path=path)
 
 

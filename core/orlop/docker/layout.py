@@ -137,6 +137,17 @@ def layer_data(driver: str, cache_id: str) -> str | None:
     return None if folder is None else f"{folder}/{cache_id}"
 
 
+def layer_tree(driver: str, cache_id: str) -> str | None:
+    """The folder below which a layer's files lie by their names; None for drivers whose layout is not known."""
+    folder = layer_data(driver, cache_id)
+    return f"{folder}/diff" if driver == "overlay2" else folder
+
+
+def tar_split(driver: str, chain_id: str) -> str:
+    """The recipe that rebuilds a layer's archive."""
+    return f"{layer(driver, chain_id)}/tar-split.json.gz"
+
+
 def link_file(cache_id: str) -> str:
     """overlay2: the file that names a layer's short link."""
     return f"overlay2/{cache_id}/link"

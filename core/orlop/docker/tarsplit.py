@@ -174,6 +174,8 @@ def _lines(stream: BinaryIO) -> Iterator[bytes]:
                 text = unpack.decompress(block, _BLOCK)
             except zlib.error as error:
                 raise Malformed("it is no gzip file, or damaged", engine=f"gzip: {error}") from error
+            if unpack.unused_data:
+                raise Malformed("something follows the end of the gzip file", engine="gzip: invalid header")
             block = unpack.unconsumed_tail
             done += len(text)
             whole, newline, rest = text.rpartition(b"\n")

@@ -264,6 +264,14 @@ class Folder:
         fd, _ = self._open(name)
         return os.fdopen(fd, "rb")
 
+    def descriptor(self, name: str) -> tuple[int, int]:
+        """A regular file, opened for reading without a buffer: its descriptor, which the caller closes, and its size.
+
+        Raises:
+            NotFound, WrongKind, NoPermission, StorageFailure, Escapes
+        """
+        return self._open(name)
+
     def link_target(self, name: str) -> str:
         """The text of a symbolic link.
 
