@@ -332,15 +332,10 @@ def _expect_copy(folder: Path, question: Question, wanted: Everything) -> None:
             assert hashlib.sha256(path.read_bytes()).hexdigest() == name, (question, name)
 
 
-def expect_served(service: Service, wanted: Everything, *touched: str) -> tuple[int, int]:
-    """The running registry answers just that, and skopeo takes it all; how many answers, how many manifests taken.
+def expect_answers(service: Service, wanted: Everything) -> Everything:
+    """The running registry answers just that; all that it answers.
 
     What it knows beyond that must be blobs and manifests of the digests that they are asked by.
-
-    Args:
-        service: it runs.
-        wanted: the answers.
-        touched: repositories of which each manifest is taken by a `skopeo copy` of its own.
     """
     more = questions_of(service.root) - wanted.replies.keys()
     found = service.everything(wanted.replies.keys() | more)
@@ -349,8 +344,21 @@ def expect_served(service: Service, wanted: Everything, *touched: str) -> tuple[
         assert found.replies[question].content == question.reference, question
     assert found.catalog == wanted.catalog
     assert {name: found.tags[name] for name in wanted.tags} == wanted.tags
-    every = found.served()
-    taken = pulled(service, found, every) + pulled_one_by_one(service, found, found.served(*touched) if touched else [])
+    return found
+
+
+def expect_served(service: Service, wanted: Everything, *touched: str) -> tuple[int, int]:
+    """As `expect_answers`, and skopeo takes it all; how many answers, how many manifests taken.
+
+    Args:
+        service: it runs.
+        wanted: the answers.
+        touched: repositories of which each manifest is taken by a `skopeo copy` of its own.
+    """
+    found = expect_answers(service, wanted)
+    taken = pulled(service, found, found.served())
+    if touched:
+        taken += pulled_one_by_one(service, found, found.served(*touched))
     return len(found.replies), taken
 
 
