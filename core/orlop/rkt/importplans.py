@@ -43,7 +43,7 @@ def plan_import(root: Root, model: Model, identity: StoreId, intent: Import) -> 
     if intent.remote is not None:
         put_remote(taking.steps, intent.remote, found.key)
     taking.remarks()
-    return taking.steps.plan(identity, intent, action)
+    return taking.steps.plan(identity, intent, action, rows=True)
 
 
 class _Taking:

@@ -35,9 +35,9 @@ def plan_set_latest(root: Root, model: Model, identity: StoreId, intent: SetLate
     if image.row.latest is intent.latest:
         steps.say("keep", here, "it is marked as latest already" if intent.latest else "it is not marked as latest")
         return steps.plan(identity, intent, action)
+    before = _taken(steps, image.row.name)
     steps.edits.append(catalogue.SetLatest(key=image.key, latest=intent.latest))
     steps.images.add(image.key)
-    before = _taken(steps, image.row.name)
     steps.say("set", here, "latest: rkt prefers it where no version is asked for" if intent.latest else "not latest")
     after = _taken(steps, image.row.name)
     if after is not None and after != before:

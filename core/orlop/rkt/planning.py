@@ -219,15 +219,22 @@ class Steps:
     # --- the end ---------------------------------------------------------------
 
     def plan(
-        self, identity: StoreId, intent: Intent, action: str, *, weighty: bool = False, do: str = ""
+        self, identity: StoreId, intent: Intent, action: str, *, do: str = "", rows: bool = False
     ) -> Plan | Refusal:
         """The plan of all that was collected; or what stands in its way.
+
+        Args:
+            identity: the store.
+            intent: what it is made for.
+            action: its headline.
+            do: what a person can do where something stands in the way.
+            rows: whether it needs to know all rows, though it may change none.
 
         Raises:
             Changed: the catalogue is no longer what was read.
             NoPermission, StorageFailure
         """
-        if self.edits and self.base is None and (bad := unchangeable(self.root, self.model)) is not None:
+        if (rows or self.edits) and self.base is None and (bad := unchangeable(self.root, self.model)) is not None:
             return replace(bad, action=action)
         if self.obstacles:
             return Refusal(action=action, reasons=tuple(dict.fromkeys(self.obstacles)), do=do)
@@ -245,7 +252,7 @@ class Steps:
             bytes_freed=sum(step.bytes for step in steps if isinstance(step, Quarantine)),
             bytes_kept=0,
             bytes_added=self.added,
-            weighty=weighty or len(self.images) > MANY,
+            weighty=len(self.images) > MANY,
             reveals=reveals,
         )
 

@@ -42,7 +42,7 @@ def plan_removal(root: Root, model: Model, identity: StoreId, intent: Remove) ->
         _trees(steps, key)
     if keys and not model.pods_known:
         steps.say("note", "pods", "they cannot all be known here: make sure that none uses an image that goes")
-    return steps.plan(identity, intent, action, do=_DO)
+    return steps.plan(identity, intent, action, do=_DO, rows=True)
 
 
 def obstacles(model: Model, image: Image) -> Iterator[str]:
