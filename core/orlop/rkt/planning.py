@@ -60,6 +60,7 @@ class Steps:
         self._last: list[Step] = []
         self._moved: set[str] = set()
         self._manifests: dict[str, Manifest] = {}
+        self._written: dict[str, bytes] = {}
         self._rows: dict[str, ImageRow] | None = None
         self._seen: tuple[bytes | None, int] = (None, 0)
 
@@ -122,7 +123,7 @@ class Steps:
         return True
 
     def manifest(self, key: str, raw: bytes) -> bool:
-        """Let the stored manifest of a key be these bytes; False where it is.
+        """Let the stored manifest of a key be these bytes; False where it is, or will be.
 
         Raises:
             Changed: it is no longer what was read.
@@ -130,8 +131,9 @@ class Steps:
         """
         path = layout.manifest(key)
         found = self._known_manifest(key)
-        if found.raw == raw:
+        if raw in (found.raw, self._written.get(key)):
             return False
+        self._written[key] = raw
         old: str | None = None
         if found.raw is not None:
             old = "sha256:" + hashlib.sha256(found.raw).hexdigest()

@@ -72,6 +72,7 @@ class _Mending:
         self.rebuilding = Rebuilding(self.steps, guess)
         self._verdicts: dict[str, Verdict | None] = {}
         self._dropped: set[str] = set()
+        self._mended: set[str] = set()
         self._trees = {tree.path: tree for tree in model.trees.values()}
         self._strays = {stray.path: stray for stray in model.debris}
         self._cures: dict[str, _Cure] = {
@@ -153,7 +154,7 @@ class _Mending:
     def bad_manifest(self, path: str, subject: str) -> str:
         """Write a manifest again from the archive, and the name that it has into the row."""
         image = self._image_at(path, subject)
-        if image.key in self._dropped:
+        if image.key in self._dropped or image.key in self._mended:
             return ""
         manifest, why = self.rebuilding.manifest(image, self._verdict(image))
         if manifest is None:
@@ -167,6 +168,7 @@ class _Mending:
             self.steps.say("repair", f"row of {here}", f"its name is {manifest.name}, as the archive says")
         elif not changed:
             raise _not_found(path, "it is the manifest of its archive")
+        self._mended.add(image.key)
         return ""
 
     def wrong_size(self, path: str, subject: str) -> str:
