@@ -192,7 +192,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(VALUES)
 def test_no_document_is_an_error(value: object) -> None:
     data = json.dumps(value).encode()

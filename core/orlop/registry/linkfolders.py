@@ -55,8 +55,11 @@ def read_links(folder: Folder, where: str, loose: Loose, now: int) -> Links:
     """
     found = Links()
     found.stamps[folder.path] = folder_stamp(folder, now)
-    for name, kind in loose.kinds(folder):
-        if kind != "folder" or (name not in ALGORITHMS and name != _TARSUM):
+    folders, *others = loose.listing(folder)
+    for name in (name for names in others for name in names):
+        loose.stray(folder, name, where)
+    for name in folders:
+        if name not in ALGORITHMS and name != _TARSUM:
             loose.stray(folder, name, where)
             continue
         inner = loose.folder(folder, name)

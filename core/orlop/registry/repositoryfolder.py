@@ -50,12 +50,12 @@ def read_repository(root: Root, folder: Folder, name: str) -> RepositoryPart:
     tags: dict[str, Tag] = {}
     uploads: dict[str, Upload] = {}
     has: set[str] = set()
-    for part, kind in loose.kinds(folder):
+    folders, *others = loose.listing(folder)
+    for part in (name for names in others for name in names if name in OWN):
+        loose.stray(folder, part, "repositories")
+    for part in folders:
         if part not in OWN:
             continue  # a nested repository, or what the walk of the tree notes
-        if kind != "folder":
-            loose.stray(folder, part, "repositories")
-            continue
         has.add(part)
         inner = loose.folder(folder, part)
         if inner is None:
@@ -96,8 +96,11 @@ def _manifests(folder: Folder, loose: Loose, stamps: dict[str, Stamp | None], no
     stamps[folder.path] = folder_stamp(folder, now)
     revisions = Links()
     tags: dict[str, Tag] = {}
-    for name, kind in loose.kinds(folder):
-        if kind != "folder" or name not in (layout.REVISIONS, layout.TAGS):
+    folders, *others = loose.listing(folder)
+    for name in (name for names in others for name in names):
+        loose.stray(folder, name, "repositories")
+    for name in folders:
+        if name not in (layout.REVISIONS, layout.TAGS):
             loose.stray(folder, name, "repositories")
             continue
         inner = loose.folder(folder, name)
