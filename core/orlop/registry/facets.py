@@ -185,15 +185,15 @@ def _cached(model: Model, entry: CacheEntry) -> Remote:
 
 
 def _same_registry(model: Model, key: Key) -> Iterator[Remote]:
-    """The other names of a manifest, and the other repositories that know it."""
+    """Where other repositories know a manifest: their tags for it, or its digest in those that have none."""
     known = model.repositories_of.get(key.id, ())
     for name, repository in model.repositories.items():
+        if name == key.scope:
+            continue
         tags = model.tags_of.get((name, key.id), ())
         for tag in tags:
-            text = f"{name}:{tag}"
-            if (name, text) != (key.scope, key.name):
-                yield _elsewhere(model, text, key.id, repository.tags[tag].current.path)
-        if not tags and name != key.scope and name in known:
+            yield _elsewhere(model, f"{name}:{tag}", key.id, repository.tags[tag].current.path)
+        if not tags and name in known:
             yield _elsewhere(model, f"{name}@{key.id}", key.id, repository.revisions[key.id].path)
 
 
