@@ -1,20 +1,22 @@
-"""Every fault of structure in a Docker store, each with its file and what it affects.
+"""Every fault of a Docker store, each with its file and what it affects.
 
-Configs were hashed when the store was read. Nothing here stops at a bad file.
+Configs were hashed when the store was read; with `content` every layer is. Nothing
+here stops at a bad file.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 
 from orlop.digest import is_digest
-from orlop.docker import detail, layout, tarsplit
+from orlop.docker import detail, layout, overlaylinks, tarsplit
+from orlop.docker.checkfinding import finding
 from orlop.docker.model import ConfigState, Image, Layer, Model
-from orlop.docker.rules import RULES
 from orlop.errors import Malformed, NoPermission, NotFound, OrlopError
 from orlop.finding import Finding, Severity
 from orlop.fs import Root, join
 from orlop.progress import Progress
 from orlop.records import EngineState, Key
+from orlop.store import Hashing
 
 _STEP = 200
 """Layer records between two reports of progress."""
@@ -22,26 +24,56 @@ _STEP = 200
 _REMOVED = "no engine says anything: the record stays for ever"
 
 
-def check(root: Root, model: Model, keys: Iterable[Key] | None, progress: Progress) -> Iterator[Finding]:
+def check(
+    root: Root,
+    model: Model,
+    keys: Iterable[Key] | None,
+    progress: Progress,
+    *,
+    content: bool = False,
+    hashing: Hashing | None = None,
+) -> Iterator[Finding]:
     """Findings of the whole store, or only those that affect the images and names of some rows; worst first.
 
+    Args:
+        content: whether the archive of every layer, or of every layer that those rows need, is rebuilt and hashed;
+            what is unusable by that comes as it is found.
+        hashing: what was verified before, and how far to go.
+
     Raises:
-        Cancelled: `progress` stopped it.
+        Cancelled: `progress` stopped it; what was given stands.
+        StorageFailure: as `orlop.spread.spread`.
     """
-    if keys is None:
-        yield from _worst_first(_all(root, model, None, progress))
+    wanted = None if keys is None else tuple(keys)
+    images = {key.id for key in wanted or ()}
+    names = {key.name for key in wanted or () if key.name is not None}
+    chains = None
+    if wanted is not None:
+        chains = {chain_id for image in images if image in model.images for chain_id in model.images[image].chain}
+    found = [
+        one
+        for one in _worst_first(_all(root, model, chains, progress))
+        if wanted is None or not images.isdisjoint(one.images) or not names.isdisjoint(one.names)
+    ]
+    if not content:
+        yield from found
         return
-    wanted = tuple(keys)
-    images = {key.id for key in wanted}
-    names = {key.name for key in wanted if key.name is not None}
-    chains = {chain_id for image in images if image in model.images for chain_id in model.images[image].chain}
-    for finding in _worst_first(_all(root, model, chains, progress)):
-        if images.intersection(finding.images) or names.intersection(finding.names):
-            yield finding
+    bad = [one for one in found if one.severity in (Severity.BLOCKS, Severity.UNUSABLE)]
+    yield from bad
+    rest = found[len(bad) :]
+    from orlop.docker import checkcontent
+
+    unusable = {one.path for one in found if one.rule == "DK09"}
+    for one in checkcontent.contents(root, model, chains, unusable, progress, hashing, asked=sorted(images)):
+        if one.severity is Severity.UNUSABLE:
+            yield one
+        else:
+            rest.append(one)
+    yield from _worst_first(rest)
 
 
 def _worst_first(findings: Iterable[Finding]) -> list[Finding]:
-    return sorted(findings, key=lambda finding: finding.severity)
+    return sorted(findings, key=lambda one: one.severity)
 
 
 def _all(root: Root, model: Model, chains: set[str] | None, progress: Progress) -> Iterator[Finding]:
@@ -50,6 +82,7 @@ def _all(root: Root, model: Model, chains: set[str] | None, progress: Progress) 
     yield from _names(model)
     yield from _configs(model)
     yield from _layers(model)
+    yield from overlaylinks.broken(root, model, chains, progress)
     yield from _recipes(root, model, chains, progress)
     yield from _missing_layers(model)
     yield from _orphan_layers(model)
@@ -62,48 +95,12 @@ def _all(root: Root, model: Model, chains: set[str] | None, progress: Progress) 
     yield from _untagged(model)
 
 
-def _finding(
-    model: Model,
-    rule: str,
-    path: str,
-    detail: str,
-    *,
-    images: Sequence[str] = (),
-    names: Sequence[str] | None = None,
-    says: str = "",
-    severity: Severity | None = None,
-    size: int | None = None,
-    containers: Sequence[str] = (),
-    title: str = "",
-    subject: str = "",
-) -> Finding:
-    """A finding with everything that hangs on its images."""
-    about = RULES[rule]
-    if names is None:
-        names = [name for image in images for name in model.names_of.get(image, ())]
-    users = [container for image in images for container in model.containers_of.get(image, ())]
-    return Finding(
-        rule=rule,
-        title=title or about.title,
-        severity=severity or about.severity,
-        path=path,
-        detail=detail,
-        engine_says=says,
-        repair=about.repair,
-        images=tuple(images),
-        names=tuple(names),
-        containers=tuple(dict.fromkeys([*containers, *users])),
-        subject=subject,
-        bytes=size,
-    )
-
-
 # --- names and configs -----------------------------------------------------
 
 
 def _tag_file(model: Model) -> Iterator[Finding]:
     if model.tags.state == "bad" and not model.unseen(layout.tag_file(model.driver)):
-        yield _finding(
+        yield finding(
             model,
             "DK01",
             layout.tag_file(model.driver),
@@ -120,9 +117,9 @@ def _names(model: Model) -> Iterator[Finding]:
             says = "" if is_digest(entry.image) else "invalid checksum digest format"
             known = [entry.image] if image is not None else []
             detail = f"the name {entry.text} cannot be used: {entry.problem}"
-            yield _finding(model, "DK22", path, detail, images=known, names=[entry.text], says=says, subject=entry.text)
+            yield finding(model, "DK22", path, detail, images=known, names=[entry.text], says=says, subject=entry.text)
         if is_digest(entry.image) and (image is None or image.config is ConfigState.MISSING):
-            yield _finding(
+            yield finding(
                 model,
                 "DK02",
                 path,
@@ -139,7 +136,7 @@ def _configs(model: Model) -> Iterator[Finding]:
     for image in _sorted(model.images.values()):
         if image.config in fine or (image.config is ConfigState.UNREADABLE and not image.engine_says):
             continue  # a config that this user may not read is no fault of the store
-        yield _finding(
+        yield finding(
             model,
             "DK03",
             layout.config(model.driver, image.id),
@@ -167,7 +164,7 @@ def _layers(model: Model) -> Iterator[Finding]:
         if layer.parent_lost:
             yield _parent_lost(model, layer, path, users)
         if layer.data_path is not None and not layer.data and not layer.problems:
-            yield _finding(
+            yield finding(
                 model,
                 "DK07",
                 layer.data_path,
@@ -182,7 +179,7 @@ def _broken_record(model: Model, layer: Layer, path: str, users: Sequence[str]) 
     files = sorted(layer.problems)
     at = path if files[0] == "." else join(path, files[0])
     detail = "; ".join(why if file == "." else f"{file} is {why}" for file, why in sorted(layer.problems.items()))
-    return _finding(model, "DK04", at, detail, images=users, says=layer.engine_says)
+    return finding(model, "DK04", at, detail, images=users, says=layer.engine_says)
 
 
 def _parent_lost(model: Model, layer: Layer, path: str, users: Sequence[str]) -> Finding:
@@ -193,7 +190,7 @@ def _parent_lost(model: Model, layer: Layer, path: str, users: Sequence[str]) ->
         detail = f"the file parent names {layer.parent}, which with diff does not give the record's name"
     if true_parent is not None:
         detail += f"; it must name {true_parent}"
-    return _finding(model, "DK05", join(path, "parent"), detail, images=users, size=layer.size)
+    return finding(model, "DK05", join(path, "parent"), detail, images=users, size=layer.size)
 
 
 def _true_parent(model: Model, chain_id: str) -> str | None:
@@ -214,29 +211,31 @@ def _recipes(root: Root, model: Model, chains: set[str] | None, progress: Progre
             progress.step("tar-split records", number, len(wanted))
         if layer.problems:
             continue
-        path = join(layout.layer(model.driver, layer.chain_id), "tar-split.json.gz")
+        path = layout.tar_split(model.driver, layer.chain_id)
         users = model.users_of.get(layer.chain_id, ())
         try:
             with root.stream(path) as stream:
                 content = tarsplit.content_size(stream)
         except Malformed as error:
-            yield _finding(model, "DK09", path, error.why, images=users, says=error.engine)
+            yield finding(model, "DK09", path, error.why, images=users, says=error.engine)
             continue
         except NotFound:
+            if not root.exists(join(layout.layer(model.driver, layer.chain_id), "diff")):
+                continue  # an engine removed the layer since the store was read
             says = f"open {layout.spelled(path)}: no such file or directory"
-            yield _finding(model, "DK09", path, "it is missing", images=users, says=says)
+            yield finding(model, "DK09", path, "it is missing", images=users, says=says)
             continue
         except NoPermission:
-            yield _finding(model, "DK09", path, "this user may not read it", severity=Severity.INFORMATION)
+            yield finding(model, "DK09", path, "this user may not read it", severity=Severity.INFORMATION)
             continue
         except OrlopError as error:
-            yield _finding(model, "DK09", path, error.why or error.what, images=users, says=error.why)
+            yield finding(model, "DK09", path, error.why or error.what, images=users, says=error.why)
             continue
         except OSError as error:
-            yield _finding(model, "DK09", path, f"it cannot be read: {error.strerror}", images=users)
+            yield finding(model, "DK09", path, f"it cannot be read: {error.strerror}", images=users)
             continue
         if layer.size is not None and not _sized(root, model, layer, content):
-            yield _finding(
+            yield finding(
                 model,
                 "DK06",
                 join(layout.layer(model.driver, layer.chain_id), "size"),
@@ -267,7 +266,7 @@ def _missing_layers(model: Model) -> Iterator[Finding]:
     for image in _sorted(model.images.values()):
         gone = [chain_id for chain_id in image.chain if _layer_missing(model, chain_id)]
         if gone:
-            yield _finding(
+            yield finding(
                 model,
                 "DK14",
                 layout.layer(model.driver, gone[0]),
@@ -309,7 +308,7 @@ def _orphan_layers(model: Model) -> Iterator[Finding]:
             detail = f"no image and no container needs this layer{remark}"
             path = layout.layer(model.driver, chain_id)
             severity = Severity.INFORMATION if corrupt else Severity.SPACE
-            yield _finding(model, "DK12", path, detail, size=layer.size, severity=severity)
+            yield finding(model, "DK12", path, detail, size=layer.size, severity=severity)
 
 
 _LAYERS_UNKNOWN = (ConfigState.TOO_LARGE, ConfigState.UNREADABLE)
@@ -325,15 +324,15 @@ def _mounts(model: Model) -> Iterator[Finding]:
         path = join(layout.mounts(model.driver), name)
         if not mount.container_known and not model.unseen(layout.container(name)):
             detail = f"there is no container {name}" + (f"; {mount.problem}" if mount.problem else "")
-            yield _finding(model, "DK13", path, detail, containers=[name], says=_REMOVED)
+            yield finding(model, "DK13", path, detail, containers=[name], says=_REMOVED)
         elif mount.problem:
-            yield _finding(model, "DK21", path, mount.problem, containers=[name], says=_not_loaded(name))
+            yield finding(model, "DK21", path, mount.problem, containers=[name], says=_not_loaded(name))
         elif mount.parent is None and (top := _top_of(model, name)) is not None:
             detail = f"the file parent is missing; by the container's image it must name {top}"
-            yield _finding(model, "DK21", join(path, "parent"), detail, containers=[name])
+            yield finding(model, "DK21", join(path, "parent"), detail, containers=[name])
         elif mount.parent is not None and _layer_missing(model, mount.parent):
             detail = f"the container stands on layer {mount.parent}, which has no record"
-            yield _finding(model, "DK21", join(path, "parent"), detail, containers=[name], says=_not_loaded(name))
+            yield finding(model, "DK21", join(path, "parent"), detail, containers=[name], says=_not_loaded(name))
 
 
 def _top_of(model: Model, container: str) -> str | None:
@@ -347,12 +346,12 @@ def _containers(model: Model) -> Iterator[Finding]:
     for identity, container in sorted(model.containers.items()):
         path = join(container.path, "config.v2.json")
         if container.problem:
-            yield _finding(model, "DK21", path, container.problem, containers=[identity], says=_not_loaded(identity))
+            yield finding(model, "DK21", path, container.problem, containers=[identity], says=_not_loaded(identity))
         elif container.driver == model.driver and identity not in model.mounts:
             path = join(layout.mounts(model.driver), identity)
             if not model.unseen(path):
                 says = f"Failed to load container mount {identity}: mount does not exist"
-                yield _finding(model, "DK21", path, "it has no mount record", containers=[identity], says=says)
+                yield finding(model, "DK21", path, "it has no mount record", containers=[identity], says=says)
 
 
 def _not_loaded(container: str) -> str:
@@ -364,9 +363,9 @@ def _not_loaded(container: str) -> str:
 
 def _debris(model: Model) -> Iterator[Finding]:
     for leftover in sorted(model.debris, key=lambda debris: debris.path):
-        yield _finding(model, "DK15", leftover.path, leftover.kind, size=leftover.bytes)
+        yield finding(model, "DK15", leftover.path, leftover.kind, size=leftover.bytes)
     for image in sorted(model.metadata_only):
-        yield _finding(
+        yield finding(
             model,
             "DK15",
             layout.metadata(model.driver, image),
@@ -380,14 +379,14 @@ def _distribution(model: Model) -> Iterator[Finding]:
         + [(record.problem, record.path) for record in model.v2_reverse.values() if record.problem],
         key=lambda found: found[1],
     ):
-        yield _finding(model, "DK16", path, f"it cannot be read: {problem}", severity=Severity.SPACE)
+        yield finding(model, "DK16", path, f"it cannot be read: {problem}", severity=Severity.SPACE)
     stale = sorted((found for found in detail.mappings(model, None) if found.stale), key=lambda found: found.path)
     for path, group in groupby(stale, key=lambda found: found.path):
         records = list(group)
         reasons = sorted({record.reason for record in records})
         text = f"{_counted(len(records), 'stale mapping')}: {'; '.join(reasons)}"
         images = sorted({image for record in records for image in record.images})
-        yield _finding(model, "DK16", path, text, images=images)
+        yield finding(model, "DK16", path, text, images=images)
 
 
 def _parents(model: Model) -> Iterator[Finding]:
@@ -396,10 +395,10 @@ def _parents(model: Model) -> Iterator[Finding]:
             continue  # DK15: its metadata is a leftover
         path = join(layout.metadata(model.driver, image.id), "parent")
         if image.parent_problem:
-            yield _finding(model, "DK17", path, f"it cannot be read: {image.parent_problem}", images=[image.id])
+            yield finding(model, "DK17", path, f"it cannot be read: {image.parent_problem}", images=[image.id])
         elif image.parent is not None and not _known(model, image.parent):
             detail = f"it names {image.parent}, which is not in the store"
-            yield _finding(model, "DK17", path, detail, images=[image.id])
+            yield finding(model, "DK17", path, detail, images=[image.id])
 
 
 def _known(model: Model, image: str) -> bool:
@@ -410,11 +409,11 @@ def _known(model: Model, image: str) -> bool:
 def _hidden(model: Model) -> Iterator[Finding]:
     for driver in model.other_drivers:
         detail = f"images of the storage driver {driver} are kept beside those of {model.driver}"
-        yield _finding(model, "DK18", layout.image_root(driver), detail)
+        yield finding(model, "DK18", layout.image_root(driver), detail)
     if model.containerd_store:
-        yield _finding(model, "DK18", layout.CONTAINERD, "a containerd image store holds images in the same root")
+        yield finding(model, "DK18", layout.CONTAINERD, "a containerd image store holds images in the same root")
     if model.bind_mounted and model.engine not in (EngineState.RUNNING, EngineState.HELD):
-        yield _finding(model, "DK19", ".", "the data root is mounted on itself, and no engine holds its lock")
+        yield finding(model, "DK19", ".", "the data root is mounted on itself, and no engine holds its lock")
 
 
 def _untagged(model: Model) -> Iterator[Finding]:
@@ -424,13 +423,13 @@ def _untagged(model: Model) -> Iterator[Finding]:
         path = layout.config(model.driver, image.id)
         names = model.names_of.get(image.id, ())
         if not names and image.id not in model.children_of and model.tags.state != "bad":
-            yield _finding(
+            yield finding(
                 model, "DK20", path, "no name leads to this image, and no image has it as its parent", images=[image.id]
             )
         for repository, tags in _tags_by_repository(model, names):
             if len(tags) > 1:
                 detail = f"{len(tags)} tags of {repository} lead to the same image: {', '.join(tags)}"
-                yield _finding(
+                yield finding(
                     model,
                     "DK20",
                     path,

@@ -7,6 +7,7 @@ link is followed here in the same way, step by step below the layer's own folder
 is ever followed by the kernel, and none in the place of a file is followed at all.
 """
 
+import errno
 import hashlib
 import os
 import stat as stat_module
@@ -15,13 +16,15 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-from orlop.errors import Escapes, StorageFailure, WrongKind
+from orlop.errors import Escapes, NoPermission, NotFound, OrlopError, StorageFailure, WrongKind
 from orlop.fs import Folder, Root, join, translate
 
 PIECE = 1 << 20
 """Bytes that are read at a time."""
 _KEPT = 64
 """Levels of folders that stay open; those below are walked again where a name leaves them."""
+_HOT = 50_000_000
+"""Nanoseconds that a change must be back: file times come from the kernel's coarse clock."""
 _MOST_LINKS = 40
 """Links on one way that are followed, as by Linux."""
 _DEEPEST = 2048
@@ -155,17 +158,24 @@ class LayerTree:
                     folders.append(join(path, name))
             waiting.extend(reversed(folders))
 
-    def depth(self) -> bytes:
+    def depth(self, *, at: int) -> bytes:
         """A hash of the versions of everything in it, 16 bytes: another one where any file was written or replaced.
+
+        Empty where something was changed this very moment: one more change would not show.
+
+        Args:
+            at: this moment, nanoseconds UTC.
 
         Raises:
             As `walk`.
         """
         found = hashlib.blake2b(digest_size=16)
+        newest = 0
         for path, stat in self.walk():
+            newest = max(newest, stat.st_ctime_ns)
             version = (stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size)
             found.update(f"{path}\0{version}\n".encode("utf-8", "surrogateescape"))
-        return found.digest()
+        return b"" if at - newest < _HOT else found.digest()
 
 
 def cleaned(name: str) -> str:
@@ -204,6 +214,22 @@ def pieces(fd: int, size: int, path: str) -> Iterator[bytes]:
                 return
     except OSError as error:
         raise translate(error, "it cannot be read", path) from error
+
+
+def is_hindrance(error: OrlopError) -> bool:
+    """Whether an error tells of this program, and nothing of the file."""
+    if isinstance(error, StorageFailure):
+        return error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+    return isinstance(error, NoPermission)
+
+
+def why_of(error: OrlopError) -> str:
+    """What is wrong with a file that cannot be opened or read, one clause."""
+    if isinstance(error, NotFound):
+        return "missing"
+    if isinstance(error, WrongKind):
+        return error.what
+    return f"cannot be read: {error.why or error.what}"
 
 
 def _common(names: Sequence[str], parts: Sequence[str]) -> int:

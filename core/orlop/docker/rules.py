@@ -94,15 +94,50 @@ _RULES = (
         do="Remove every image on the layer with `orlop rm`, then pull them again. " + _UNDO,
     ),
     Rule(
+        id="DK08",
+        title="layer-content-mismatch",
+        severity=Severity.UNUSABLE,
+        repair=Repair.QUARANTINE,
+        meaning="Files of a layer are not what they were when the layer was stored: other bytes, another size, "
+        "missing, or something else in their place. The layer's archive, rebuilt from them, does not hash to its "
+        "diff id; each file has a checksum of its own, which tells the wrong ones. With the driver vfs also the copies "
+        "of lower layers' files are compared. As S5: layers that this user may not read, or of a driver whose "
+        "folders are no plain files.",
+        causes="A power cut (files of zero bytes), a full or failing disk, a program or a person that wrote below "
+        "overlay2/ or vfs/.",
+        engine="At run nothing is said: a container sees the wrong bytes. Save and push stop with "
+        '`file integrity checksum failed for "…"`. A pull says `Image is up to date` and mends nothing.',
+        do="Remove every image on the layer with `orlop rm`, then pull them again; containers on it see the same "
+        "wrong files. Look at the kernel's log: where one file rotted, others may follow. " + _UNDO,
+    ),
+    Rule(
         id="DK09",
         title="tar-split-missing",
         severity=Severity.LATENT,
         repair=Repair.QUARANTINE,
-        meaning="tar-split.json.gz, the recipe to rebuild a layer's exact archive, is missing or cannot be read.",
-        causes="A power cut, or a layer that was made before Engine 1.8.",
+        meaning="tar-split.json.gz, the recipe to rebuild a layer's exact archive, is missing or cannot be used: it "
+        "cannot be read, names files outside of the layer, or does not give the layer's diff id although every file "
+        "is what it says.",
+        causes="A power cut, a layer that was made before Engine 1.8, or a file from another record.",
         engine="The image runs. Saving it, and a push that cannot mount the layer, fail: "
         "`open …/tar-split.json.gz: no such file or directory`, `unexpected EOF`.",
         do="Keep the image if it only has to run; else remove it and pull it again.",
+    ),
+    Rule(
+        id="DK10",
+        title="overlay-link-broken",
+        severity=Severity.UNUSABLE,
+        repair=Repair.REBUILD,
+        meaning="overlay2 mounts a layer by short names: overlay2/<cache id>/link holds the layer's own, "
+        "overlay2/l/<name> is a link to the layer's files, and the file lower lists the names of all layers below, "
+        "nearest first. One of them is missing, empty, or leads elsewhere.",
+        causes="A power cut: the engine does not flush these files to disk before 24.0. Or a copy of the data root "
+        "that left links out.",
+        engine="Creating or starting a container fails: `readlink …/overlay2/l: invalid argument`, "
+        "`failed to mount overlay: no such file or directory`; or it starts on the wrong layers. "
+        "Removing a layer whose link is empty made engines before 18.03 delete the whole folder overlay2/l.",
+        do="Nothing of the content is lost: name, link and list follow from the chain of layer records. Removing the "
+        "images on the layer with `orlop rm` and pulling them again writes them anew. " + _UNDO,
     ),
     Rule(
         id="DK12",

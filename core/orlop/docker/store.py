@@ -105,14 +105,7 @@ class DockerStore:
     def check(
         self, keys: Iterable[Key] | None, *, content: bool, progress: Progress, hashing: Hashing | None = None
     ) -> Iterator[Finding]:
-        if content:
-            raise Unsupported(
-                "layers' content cannot be checked yet",
-                path=self._root.path,
-                why="this version checks records and hashes configs only",
-                do="run `orlop check` without --content",
-            )
-        return checks.check(self._root, self._model, keys, progress)
+        return checks.check(self._root, self._model, keys, progress, content=content, hashing=hashing)
 
     def rules(self) -> tuple[Rule, ...]:
         return tuple(rules.RULES.values())

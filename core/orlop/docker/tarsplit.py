@@ -126,7 +126,7 @@ def entries(stream: BinaryIO) -> Iterator[Entry]:
             kind = entry.get("type")
             size = int(entry.get("size") or 0)
             name = _name(entry) if kind == _FILE else ""
-        except (ValueError, AttributeError, TypeError, RecursionError, binascii.Error) as error:
+        except (ArithmeticError, ValueError, AttributeError, TypeError, RecursionError, binascii.Error) as error:
             raise Malformed("a line is no tar-split entry") from error
         if kind == _SEGMENT:
             yield Segment(data or b"")
@@ -158,7 +158,7 @@ def content_size(stream: BinaryIO) -> int:
             entry = json.loads(line)
             if entry.get("type") == _FILE:
                 total += int(entry.get("size") or 0)
-        except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        except (ArithmeticError, ValueError, AttributeError, TypeError, RecursionError) as error:
             raise Malformed("a line is no tar-split entry") from error
     return total
 
