@@ -90,10 +90,11 @@ def _opened(archive: str) -> Iterator[tuple[BinaryIO, int]]:
         fd = os.open(archive, _FLAGS)
     except OSError as error:
         raise translate(error, "the archive cannot be opened", archive) from error
+    found = os.fstat(fd)
+    if (kind := kind_of(found.st_mode)) != "file":
+        os.close(fd)
+        raise WrongKind(kind, "file", path=archive)
     with os.fdopen(fd, "rb") as file:
-        found = os.fstat(fd)
-        if (kind := kind_of(found.st_mode)) != "file":
-            raise WrongKind(kind, "file", path=archive)
         yield file, found.st_size
 
 

@@ -57,7 +57,7 @@ def receive(root: Root, into: Incoming, chunks: Iterable[bytes], limits: Limits 
         NoSpace and others of `Incoming.put`.
     """
     long, short = hashlib.sha512(), hashlib.sha256()
-    like = layout.BLOBS if root.exists(layout.BLOBS) else ""
+    like = layout.BLOBS if root.exists(layout.BLOBS) else None
     size = into.put(ARCHIVE, _hashed(chunks, long, short), mode=BLOB_MODE, like=like)
     with root.stream(incoming.path_of(into.name, ARCHIVE)) as file:
         try:
