@@ -201,6 +201,9 @@ class OrlopApp(SafeApp, inherit_bindings=False):
     def on_records_ready(self, message: messages.RecordsReady) -> None:
         self.browse.records_ready(message)
 
+    def on_image_fetched(self, message: messages.ImageFetched) -> None:
+        self.browse.image_fetched(message)
+
     def on_looked(self, message: messages.Looked) -> None:
         self.browse.looked(message)
 

@@ -11,17 +11,15 @@ from textual import events
 from textual.binding import Binding, BindingType
 
 from orlop.errors import OrlopError
-from orlop.intent import Remove, Tag, Unmap, Untag
 from orlop.records import Absent, EngineState, Facet, Row
 from orlop_tui import format as words
 from orlop_tui import messages
 from orlop_tui.equivalent import image_term
 from orlop_tui.remembered import Remembered
 from orlop_tui.screens import wording
+from orlop_tui.screens.changekeys import ChangeKeys
 from orlop_tui.screens.changes import Changes
-from orlop_tui.screens.changing import TagDialog
 from orlop_tui.screens.dialog import Choice, Confirm, Menu, Notice
-from orlop_tui.screens.panekeys import PaneKeys
 from orlop_tui.screens.stores import OpenStore
 from orlop_tui.widgets.keyline import KeyLine
 from orlop_tui.widgets.lines import Role, line, span
@@ -29,7 +27,7 @@ from orlop_tui.widgets.shown import Shown
 from orlop_tui.widgets.store_table import StoreTable
 
 
-class Browse(PaneKeys):
+class Browse(ChangeKeys):
     """All open stores, one at a time."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -46,7 +44,12 @@ class Browse(PaneKeys):
         Binding("d", "delete", "plan to delete the marked rows, or this one", id="delete"),
         Binding("t", "tag", "tag this image", id="tag"),
         Binding("T", "untag", "plan to take these names away", id="untag"),
-        Binding("u", "unmap", "plan to remove the digest mapping under the cursor", id="unmap"),
+        Binding("u", "drop", "plan to remove the record under the cursor of a pane", id="drop"),
+        Binding("X", "remove_repository", "plan to remove the whole repository of these rows", id="remove_repository"),
+        Binding("c", "clean", "plan to remove what nothing needs, or uploads that were left", id="clean"),
+        Binding("P", "repair", "plan to put right what a check found", id="repair"),
+        Binding("l", "latest", "plan to mark as the latest of its name, or no longer", id="latest"),
+        Binding("F", "fetch", "ask the image's URL for it again", id="fetch"),
         Binding("z", "undo", "undo the last change", id="undo"),
         Binding("J", "journal", "journal and quarantine", id="journal"),
         Binding("exclamation_mark", "lock", "unlock or lock writing", id="lock"),
@@ -150,8 +153,12 @@ class Browse(PaneKeys):
                 self.say("the store is held no longer", Role.PLAIN)
 
     def looked(self, message: messages.Looked) -> None:
-        self.stores[message.index].looked_at = message.seen_at
-        self.draw_lines()
+        store = self.stores[message.index]
+        store.looked_at = message.seen_at
+        store.awaited.clear()
+        if store is self.store:
+            self.ask_records()
+            self.draw_lines()
 
     def records_ready(self, message: messages.RecordsReady) -> None:
         store = self.stores[message.index]
@@ -184,6 +191,9 @@ class Browse(PaneKeys):
         store.checking = False
         store.learn(message.findings)
         self.draw()
+
+    def image_fetched(self, message: messages.ImageFetched) -> None:
+        self.changes.fetched(message)
 
     def copied(self, message: messages.Copied) -> None:
         self.say(f"{message.what} sent to the clipboard through {message.how}", Role.GOOD)
@@ -293,34 +303,6 @@ class Browse(PaneKeys):
 
     # --- keys: changes
 
-    def action_delete(self) -> None:
-        if self._stopped_by("delete") or self.store is None:
-            return
-        targets = self.store.listing.targets()
-        self.changes.plan(Remove(keys=targets.keys), targets.keys, targets.left_out)
-
-    def action_untag(self) -> None:
-        if self._stopped_by("untag") or self.store is None:
-            return
-        targets = self.store.listing.targets()
-        self.changes.plan(Untag(names=self._names()), targets.keys, targets.left_out)
-
-    def action_tag(self) -> None:
-        row, store = self.row, self.store
-        if self._stopped_by("tag") or row is None or store is None:
-            return
-        self.app.push_screen(
-            TagDialog(store, row), lambda name: self.changes.plan(Tag(image=row.key.id, name=name)) if name else None
-        )
-
-    def action_unmap(self) -> None:
-        if self._stopped_by("unmap"):
-            return
-        chosen = self._mapping()
-        if chosen is not None:
-            mapping = chosen.mapping
-            self.changes.plan(Unmap(mappings=((mapping.diff_id, mapping.digest, mapping.source),)))
-
     def action_undo(self) -> None:
         if not self._stopped_by("undo"):
             self.changes.ask_journal("undo")
@@ -383,7 +365,8 @@ class Browse(PaneKeys):
     def leave(self) -> None:
         """Quit, after a question where something is being changed."""
         if self.changes.busy:
-            self._ask_to_quit(f"{self.changes.busy} is still going on.", "Quitting waits until it is done.")
+            then = "Quitting stops it." if self.changes.can_stop else "Quitting waits until it is done."
+            self._ask_to_quit(f"{self.changes.busy} is still going on.", then)
         else:
             self.app.exit()
 

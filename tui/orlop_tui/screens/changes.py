@@ -7,13 +7,24 @@ usable, and a second change waits for the first.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from orlop.errors import Cancelled, NeedsStatement, OrlopError
-from orlop.intent import Intent
+from orlop.errors import (
+    Cancelled,
+    Changed,
+    Locked,
+    NeedsStatement,
+    OrlopError,
+    ReadOnly,
+    Refused,
+    Unsupported,
+    WouldHarm,
+)
+from orlop.intent import Import, Intent
 from orlop.plan import Plan, Refusal
-from orlop.records import Key
+from orlop.records import Key, Remote
 from orlop_tui import format as words
 from orlop_tui import messages
 from orlop_tui.screens import wording
+from orlop_tui.screens.asking import FetchDialog, RefusalNotice
 from orlop_tui.screens.changing import Change, PlanDialog, PurgeDialog, UndoDialog, UnfinishedDialog
 from orlop_tui.screens.dialog import Ask
 from orlop_tui.screens.journal import JournalDialog, Wish
@@ -25,6 +36,9 @@ if TYPE_CHECKING:
 
 WRITING = frozenset({"apply", "undo", "finish", "purge"})
 """Actions of the gateway that change a store."""
+
+_NOTHING_DONE = (Changed, Locked, NeedsStatement, ReadOnly, Refused, WouldHarm)
+"""Errors after which a store is as it was, so that nothing need wait for its completion."""
 
 
 class Changes:
@@ -38,6 +52,12 @@ class Changes:
         self._acted_on: tuple[Key, ...] = ()
         self._left_out = 0
         self._journal_for = ""
+        self.can_stop = False
+        """Whether what is under way changes no store, and ends with the program."""
+        self._wanted: Intent | None = None
+        """What the plan under way is made of."""
+        self._remarks: tuple[str, ...] = ()
+        """What was learned from a server, for the dialog of the plan."""
 
     # --- plans
 
@@ -45,7 +65,7 @@ class Changes:
         """Ask for a plan; `keys` lose their marks once it is applied, `left_out` rows are hidden."""
         store = self._browse.store
         if store is not None:
-            self._acted_on, self._left_out = keys, left_out
+            self._acted_on, self._left_out, self._wanted, self._remarks = keys, left_out, intent, ()
             self._browse.say("planning …", Role.PLAIN)
             self._gateway.plan(store.index, intent)
 
@@ -55,14 +75,51 @@ class Changes:
         browse.say("")
         if isinstance(plan, Refusal):
             browse.note(f"refused: {plan.action}", *plan.reasons)
-            browse.show("The store refuses this", wording.refusal_lines(plan))
+            notice = RefusalNotice(plan, self._wanted, self)
+            browse.app.push_screen(notice, lambda _: self.plan_again(notice.consented) if notice.consented else None)
+            self._let_go(store, self._wanted)
             return
         top = browse.app.screen
         if isinstance(top, PlanDialog) and top.store is store:
             top.planned_again(plan)
         elif top is browse:
-            dialog = PlanDialog(store, self, plan, left_out=self._left_out)
-            browse.app.push_screen(dialog, lambda chosen: self._apply(store, dialog.plan) if chosen else None)
+            dialog = PlanDialog(store, self, plan, left_out=self._left_out, remarks=self._remarks)
+            browse.app.push_screen(dialog, lambda chosen: self._decided(store, dialog, chosen))
+
+    def _decided(self, store: OpenStore, dialog: PlanDialog, chosen: str | None) -> None:
+        if chosen:
+            self._apply(store, dialog.plan)
+        elif not dialog.is_saved:
+            self._let_go(store, dialog.plan.intent)
+
+    def _let_go(self, store: OpenStore, intent: Intent | None) -> None:
+        """Discard what waits for a plan that nobody applies; a plan in a file still needs it."""
+        if isinstance(intent, Import):
+            self._gateway.discard(store.index, intent)
+
+    # --- over the network
+
+    def offer_fetch(self, url: str, record: Remote | None) -> None:
+        """Show which server would be asked, and ask it once the person said so."""
+        store = self._browse.store
+        if store is not None:
+            dialog = FetchDialog(store, self, url, record)
+            self._browse.app.push_screen(dialog, lambda chosen: self._fetch(store, url) if chosen else None)
+
+    def _fetch(self, store: OpenStore, url: str) -> None:
+        self._begin(f"fetching {url}")
+        self.can_stop = True
+        self._gateway.fetch(store.index, url)
+
+    def fetched(self, message: messages.ImageFetched) -> None:
+        """A server answered: show the plan of what it gave."""
+        self._end()
+        self._browse.note(*message.remarks)
+        self._acted_on, self._left_out, self._wanted, self._remarks = (), 0, message.intent, message.remarks
+        self._browse.say("planning …", Role.PLAIN)
+        self._gateway.plan(message.index, message.intent)
+
+    # --- applying
 
     def store_changed(self, store: OpenStore) -> None:
         """Disarm an open plan of a store that somebody else changed."""
@@ -71,20 +128,25 @@ class Changes:
                 screen.store_changed()
 
     def _begin(self, what: str) -> None:
-        self.busy = what
+        self.busy, self.can_stop = what, False
         self._browse.say(f"{what} …", Role.PLAIN)
 
+    def _end(self) -> None:
+        self.busy, self.can_stop = "", False
+
     def _apply(self, store: OpenStore, plan: Plan) -> None:
+        self._wanted = plan.intent
         self._begin(plan.action)
         self._gateway.apply(store.index, plan, offline=store.offline)
 
     def applied(self, message: messages.Applied) -> None:
         """Say what was done; the marks of what was acted on are taken away."""
         browse, store = self._browse, self._browse.stores[message.index]
-        self.busy = ""
+        self._end()
         store.listing.unmark(self._acted_on)
         self._acted_on = ()
         store.unfinished = None
+        store.awaited.clear()  # a change of records changes no row
         text = self._done(message)
         browse.toast(text)
         browse.note(text, *message.receipt.remarks)
@@ -110,18 +172,32 @@ class Changes:
         """Take note of a failure of a change; whether that is all there is to say of it."""
         store = self._browse.stores[message.index] if message.index is not None else None
         if message.action in WRITING:
-            self.busy, self._acted_on = "", ()
+            self._end()
+            self._acted_on = ()
             self.ask_journal()
+        if message.action == "fetch":
+            self._end()
+        if store is not None and self._is_lost(message):
+            self._let_go(store, self._wanted)
         if message.action == "journal":
             wanted, self._journal_for = self._journal_for, ""
             return not wanted
         if message.action == "unlock" and isinstance(message.error, NeedsStatement) and store is not None:
             self._ask_statement(store, message.error)
             return True
+        if message.action == "plan" and isinstance(message.error, Unsupported):
+            self._browse.say("")
+            self._browse.show("The store refuses this", wording.error_lines(message.error))
+            return True
         if isinstance(message.error, Cancelled):
             self._browse.say(f"{message.action}: {message.error.what}")
             return True
         return False
+
+    @staticmethod
+    def _is_lost(message: messages.Failed) -> bool:
+        """Whether what waited for a plan has no use any more."""
+        return message.action == "plan" or (message.action == "apply" and isinstance(message.error, _NOTHING_DONE))
 
     # --- the journal
 
@@ -225,14 +301,16 @@ class Changes:
 
     def _ask_statement(self, store: OpenStore, error: OrlopError) -> None:
         lines = [line(text) for _, text in words.words(error)]
-        lines += [BLANK, line("If no engine works on this store, and none will until the change is done,")]
+        engine = store.words.engine
+        lines += [BLANK, line(f"If no {engine} works on this store, and none will until the change is done,")]
         lines += [line("state it by typing the word: offline")]
-        ask = Ask("Nothing proves that the engine is stopped", "offline", lines, word="offline")
+        ask = Ask(f"Nothing proves that the {engine} is stopped", "offline", lines, word="offline")
         self._browse.app.push_screen(ask, lambda text: self._gateway.probe(store.index, offline=True) if text else None)
 
     def plan_again(self, intent: Intent) -> None:
         """Ask for the same plan from what the store is now."""
         if self._browse.store is not None:
+            self._wanted = intent
             self._gateway.plan(self._browse.store.index, intent)
 
     def save_plan(self, plan: Plan, path: str) -> None:

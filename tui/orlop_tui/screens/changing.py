@@ -15,6 +15,7 @@ from textual.widgets import Input
 
 from orlop import reference
 from orlop.errors import Malformed
+from orlop.intent import Repair
 from orlop.plan import Plan
 from orlop.records import Row
 from orlop_tui import format as words
@@ -27,6 +28,9 @@ from orlop_tui.widgets.lines import BLANK, Line, Role, Spans, labelled, line, sp
 
 _MOST_NAMES = 6
 """Names of an image that the tag dialog shows."""
+
+_HOST = "registry.invalid"
+"""Stands before a registry's own names where they are judged; no host has this name (RFC 2606)."""
 
 _LOCKED = "writing is locked: ! unlocks it"
 
@@ -90,12 +94,18 @@ class PlanDialog(Change):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "save", "save the plan as JSON", show=False),
         Binding("p", "again", "plan again", show=False),
+        Binding("x", "guess", "what is likely too, or what is proved only", show=False),
         Binding("c,y", "copy", "copy the command", show=False),
     ]
 
-    def __init__(self, store: OpenStore, host: Host, plan: Plan, *, left_out: int = 0) -> None:
+    def __init__(
+        self, store: OpenStore, host: Host, plan: Plan, *, left_out: int = 0, remarks: Sequence[str] = ()
+    ) -> None:
         super().__init__(store, host)
         self.plan = plan
+        self.is_saved = False
+        """Whether it is in a file, and may be applied from there."""
+        self._remarks = tuple(remarks)
         self._left_out = left_out
         self._seen_at = store.snapshot.seen_at
         self._changed = False
@@ -112,6 +122,8 @@ class PlanDialog(Change):
             yield KeyHint("p", "plan again", "again")
         else:
             yield from super().hints()
+        if self._is_repair:
+            yield KeyHint("x", "proved only" if self._guesses else "guess too", "guess")
         yield KeyHint("s", "save", "save")
         yield KeyHint("c", "copy command", "copy")
         short = words.plan_lines(self.plan, listed=False)
@@ -121,6 +133,11 @@ class PlanDialog(Change):
         lines = list(labelled("Space", words.plan_space(self.plan), width, role=Role.STRONG))
         for word, text in words.plan_lines(self.plan, full=False, listed=self.listed):
             lines += labelled(word, text, width)
+        for text in self._remarks:
+            lines += labelled("Learned", text, width)
+        if self._is_repair:
+            tick = "[x] what is likely and cannot be proved is done too"
+            lines += labelled("Guess", tick if self._guesses else "[ ] only what can be proved", width)
         if self._left_out:
             rows = words.count(self._left_out, "marked row")
             lines += labelled("Left out", f"{rows} hidden by the filter", width, role=Role.WARN)
@@ -129,6 +146,14 @@ class PlanDialog(Change):
         for command in self._command().splitlines():
             lines += labelled("Command", command, width, role=Role.FAINT)
         return lines
+
+    @property
+    def _is_repair(self) -> bool:
+        return isinstance(self.plan.intent, Repair)
+
+    @property
+    def _guesses(self) -> bool:
+        return isinstance(self.plan.intent, Repair) and self.plan.intent.guess
 
     def _basis(self) -> str:
         snapshot = self.store.snapshot
@@ -172,6 +197,12 @@ class PlanDialog(Change):
             self.remark("planning …", Role.FAINT)
             self.host.plan_again(self.plan.intent)
 
+    def action_guess(self) -> None:
+        """With what is likely, or without it again: another plan."""
+        if isinstance(self.plan.intent, Repair):
+            self.remark("planning …", Role.FAINT)
+            self.host.plan_again(replace(self.plan.intent, guess=not self.plan.intent.guess))
+
     def action_copy(self) -> None:
         self.host.offer_copy("command", self._command())
 
@@ -185,6 +216,7 @@ class PlanDialog(Change):
         if self._saving:
             if text:
                 self.host.save_plan(self.plan, os.path.expanduser(text))
+                self.is_saved = True
                 self.stop_asking()
                 self.remark("")
         elif text == str(words.weight(self.plan)[0]) and not self.why_not():
@@ -207,14 +239,14 @@ class TagDialog(Dialog[str]):
         self._names = {shown.key.name: shown for shown in store.snapshot.rows if shown.key.name is not None}
 
     def heading(self) -> Spans:
-        return (span(f"Tag image {words.short(self.row.key.id)}", Role.HEADING),)
+        return (span(f"Tag {self.store.words.noun} {words.short(self.row.key.id)}", Role.HEADING),)
 
     def hints(self) -> Iterable[KeyHint]:
         return [KeyHint("Enter", "show the plan", "go")]
 
     def body(self, width: int) -> Sequence[Line]:
-        lines = list(labelled("Image", self.row.key.id, width))
-        own = [name for name, row in self._names.items() if row.key.id == self.row.key.id and "@" not in name]
+        lines = list(labelled(self.store.words.image, self.row.key.id, width))
+        own = [name for name, row in self._names.items() if self._is_own(row) and "@" not in name]
         label = "Tags"
         for name in own[:_MOST_NAMES] or [words.NO_NAME]:
             lines += labelled(label, name, width)
@@ -224,8 +256,12 @@ class TagDialog(Dialog[str]):
         lines += labelled("New name", "repository[:tag]; without a tag it is latest", width, role=Role.FAINT)
         return lines
 
+    def _is_own(self, row: Row) -> bool:
+        return row.key[:2] == self.row.key[:2]
+
     def begin(self) -> None:
-        self.ask("name:tag")
+        scope = self.row.key.scope
+        self.ask("name:tag", f"{scope}:" if scope else "")
 
     def on_input_changed(self, message: Input.Changed) -> None:
         message.stop()
@@ -237,19 +273,34 @@ class TagDialog(Dialog[str]):
             self.remark("")
             return None
         try:
-            name = reference.with_default_tag(reference.parse(text)).familiar
+            name = self._whole(text)
         except Malformed as error:
             self.remark(error.why)
             return None
         there = self._names.get(name)
         if there is None:
             self.remark(f"{name} is new", Role.GOOD)
-        elif there.key.id == self.row.key.id:
-            self.remark(f"{name} is a name of this image already")
+        elif self._is_own(there):
+            self.remark(f"{name} is a name of this {self.store.words.noun} already")
             return None
         else:
             self.remark(f"moves {name} from {words.short(there.key.id)} to {words.short(self.row.key.id)}; z undoes")
         return name
+
+    def _whole(self, text: str) -> str:
+        """The name with its tag, as the store would list it.
+
+        A registry's names have no host, and mean just what they say: read below a host, none is taken for one.
+
+        Raises:
+            Malformed: it is no name.
+        """
+        if not self.row.key.scope:
+            return reference.with_default_tag(reference.parse(text)).familiar
+        if "@" in text:
+            raise Malformed("a manifest is known by its digest already: give a name")
+        found = reference.with_default_tag(reference.parse(f"{_HOST}/{text}"))
+        return f"{found.path}:{found.tag}"
 
     def action_typed(self) -> None:
         self.action_go()

@@ -22,13 +22,14 @@ from orlop_tui import messages
 from orlop_tui.screens import wording
 from orlop_tui.screens.changes import Changes
 from orlop_tui.screens.dialog import Notice
+from orlop_tui.screens.reasons import Situation, why_not
 from orlop_tui.screens.stores import OpenStore
 from orlop_tui.screens.wording import WIDE
 from orlop_tui.widgets.entry import Entry
 from orlop_tui.widgets.keyline import KeyHint, KeyLine
 from orlop_tui.widgets.lines import LOOKS, Bar, Line, LinesView, Role, Span, Spans, fit, fold, line, span
 from orlop_tui.widgets.panes import builder
-from orlop_tui.widgets.shown import Pane, Shown, ToMapping, panes_of
+from orlop_tui.widgets.shown import Pane, Shown, ToFinding, ToRemote, ToUpload, panes_of
 from orlop_tui.widgets.store_table import StoreTable, TableHead
 
 CHECKED_UNASKED = 20_000
@@ -160,7 +161,7 @@ class Frame(Screen[None]):
         if self.pane not in there:
             self.pane = Pane.META
         chosen = there if self.is_stacked else (self.pane,)
-        self._ask_records(chosen)
+        self.ask_records()
         self.panes.show(builder(self._complete(self._shown), chosen), keep=keep)
         self._draw_strip()
 
@@ -169,11 +170,12 @@ class Frame(Screen[None]):
         """The panes that the store on the screen has."""
         return panes_of("docker" if self.store is None else self.store.kind)
 
-    def _ask_records(self, panes: Sequence[Pane]) -> None:
-        """Ask for what these panes show of the whole store, unless it is known or under way."""
+    def ask_records(self) -> None:
+        """Ask for what the panes show of the whole store, unless it is known or under way."""
         store = self.store
         if store is None:
             return
+        panes = self.panes_here if self.is_stacked else (self.pane,)
         remotes = Pane.REMOTE in panes and Pane.REMOTE in self._whole
         for facet, wanted in ((Facet.UPLOADS, Pane.UPLOADS in panes), (Facet.REMOTES, remotes)):
             if wanted and facet not in store.awaited:
@@ -261,7 +263,7 @@ class Frame(Screen[None]):
         if self.focused is self.panes:
             panes = f"1-{max(self.panes_here):d}"
             chosen = [("Tab", "list", "to_list"), (panes, "panes", "next_pane(1)"), ("Enter", "follow", "follow")]
-            chosen += [("u", "unmap", "unmap"), ("y", "copy", "copy"), ("Esc", "back", "back")]
+            chosen += [self._line_key(), ("y", "copy", "copy"), ("Esc", "back", "back")]
         else:
             chosen = [("space", "mark", "mark"), ("d", "delete", "delete"), ("t", "tag", "tag")]
             chosen += [("/", "filter", "filter"), ("s", "sort", "sort")]
@@ -269,6 +271,18 @@ class Frame(Screen[None]):
             chosen.append(("!", "unlock", "lock") if locked else ("z", "undo", "undo"))
         hints = [KeyHint(key, label, action, not self.why_not(action)) for key, label, action in chosen]
         return hints + help_and_quit
+
+    def _line_key(self) -> tuple[str, str, str]:
+        """The key that acts on the line under the cursor."""
+        match self._target():
+            case ToFinding():
+                return ("P", "repair", "repair")
+            case ToRemote():
+                return ("u", "forget", "drop")
+            case ToUpload():
+                return ("u", "drop", "drop")
+            case _:
+                return ("u", "unmap", "drop")
 
     def on_descendant_focus(self) -> None:
         self.draw_lines()
@@ -321,33 +335,7 @@ class Frame(Screen[None]):
 
     def why_not(self, action: str) -> str:
         """The reason in one line; empty where it can be done."""
-        cannot = "" if self.store is None else self._cannot(action)
-        action = action.partition("(")[0]
-        if action in _ALWAYS or cannot:
-            return cannot
-        if self.store is None:
-            return "no store is open"
-        if action in _WRITES and self.changes.busy:
-            return f"wait: {self.changes.busy}"
-        listing = self.store.listing
-        if action in ("delete", "untag") and not listing.targets().keys:
-            left_out = listing.targets().left_out
-            return f"all {left_out} marked rows are hidden: m shows them" if left_out else "no row is under the cursor"
-        if action in ("tag", "copy", "mark", "range") and listing.row is None:
-            return "no row is under the cursor"
-        if action == "tag" and listing.targets().marked:
-            return "a name leads to one image only: \\ takes the marks away"
-        if action == "untag" and not self._names():
-            return "there is no name to take away"
-        if action == "unmap" and self._mapping() is None:
-            return "u works on a line of 2 Digests: 2, Tab"
-        return ""
-
-    def _cannot(self, action: str) -> str:
-        """Why the kind of the store makes an action mean nothing; empty where it may do it."""
-        store = self.store
-        cannot = store.words.cannot if store is not None else {}
-        return cannot.get(action) or cannot.get(action.partition("(")[0], "")
+        return why_not(action, Situation(store=self.store, busy=self.changes.busy, target=self._target()))
 
     def _stopped_by(self, action: str) -> bool:
         reason = self.why_not(action)
@@ -355,13 +343,10 @@ class Frame(Screen[None]):
             self.say(reason)
         return bool(reason)
 
-    def _names(self) -> tuple[str, ...]:
-        listing = self.store.listing if self.store is not None else None
-        return tuple(key.name for key in listing.targets().keys if key.name is not None) if listing is not None else ()
-
-    def _mapping(self) -> ToMapping | None:
+    def _target(self) -> object | None:
+        """What the line under the cursor of the panes stands for, while they have the focus."""
         current = self.panes.current if self.focused is self.panes else None
-        return current.target if current is not None and isinstance(current.target, ToMapping) else None
+        return current.target if current is not None else None
 
     # --- which store
 
@@ -384,11 +369,3 @@ class Frame(Screen[None]):
         if asked or len(store.snapshot.rows) <= CHECKED_UNASKED:
             store.checking = True
             self.gateway.check(store.index)
-
-
-_ALWAYS = frozenset(
-    {"help", "quit", "log", "info", "stores", "back", "pane", "next_pane", "zoom", "to_list", "follow"}
-    | {"whole", "focus_next", "focus_previous", "command_palette", "leave_filter", "interrupt"}
-    | {"move", "page", "end", "down", "up"}
-)
-_WRITES = frozenset({"delete", "tag", "untag", "unmap", "undo", "lock"})

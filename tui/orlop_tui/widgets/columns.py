@@ -44,7 +44,7 @@ _REGISTRY: Sequence[Field] = (
     Field(Column.ID, "DIGEST", 12, 58),
     Field(Column.WHAT, "WHAT", 8, 72),
     Field(Column.PLATFORM, "PLATFORM", 14, 112),
-    Field(Column.SIZE, "SIZE", 8, 86, right=True),
+    Field(Column.SIZE, "SIZE", 8, 83, right=True),
     Field(Column.OWN, "OWN", 8, 44, right=True),
     Field(Column.AGE, "CREATED", 7, 98, right=True),
     Field(Column.STATE, "STATE", 8, 0),
@@ -57,7 +57,7 @@ _RKT: Sequence[Field] = (
     Field(Column.ID, "ID", 12, 70),
     Field(Column.SIZE, "SIZE", 8, 44, right=True),
     Field(Column.AGE, "IMPORTED", 8, 92, right=True),
-    Field(Column.USED, "USED", 6, 84, right=True),
+    Field(Column.USED, "USED", 6, 82, right=True),
     Field(Column.PLATFORM, "PLATFORM", 14, 118),
     Field(Column.STATE, "STATE", 8, 0),
 )

@@ -102,6 +102,12 @@ def parse(text: str, *, now: int) -> Filter:
     return Filter(text, tuple(_word(word, now) for word in text.split()))
 
 
+def seconds(text: str) -> float | None:
+    """An age such as ``24h`` or ``7d``; None where it is none."""
+    found = _AMOUNT.fullmatch(text.strip().lower())
+    return None if found is None or found[2] not in _SPANS else float(found[1]) * _SPANS[found[2]]
+
+
 def _word(word: str, now: int) -> tuple[bool, str | Test]:
     negated = word.startswith("!")
     body = word[1:] if negated else word

@@ -59,6 +59,7 @@ DOCKER = KindWords(
         "fetch": _ONLY_RKT_FETCHES,
         "remove_repository": _ONLY_REGISTRY,
         "pane(5)": _NO_UPLOADS,
+        "drop_remote": "a Docker store's remote names are digest references: T takes them away",
     },
 )
 

@@ -1,0 +1,124 @@
+"""Why an action of the browser can not be done now, in one line: a pure function of the situation."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from orlop.finding import Repair
+from orlop_tui.screens.stores import OpenStore
+from orlop_tui.widgets.shown import ToFinding, ToMapping, ToRemote, ToUpload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What the keys are about at a moment."""
+
+    store: OpenStore | None
+    busy: str
+    """What is being changed; empty: nothing."""
+    target: object | None
+    """What the line under the cursor of the panes stands for, while they have the focus."""
+
+
+def why_not(action: str, now: Situation) -> str:
+    """The reason in one line; empty where it can be done.
+
+    Args:
+        action: as in a binding, with its argument where it has one.
+        now: the situation.
+    """
+    name = action.partition("(")[0]
+    store = now.store
+    if store is not None and (cannot := store.words.cannot.get(action) or store.words.cannot.get(name)):
+        return cannot
+    if name in _ALWAYS:
+        return ""
+    if store is None:
+        return "no store is open"
+    if name in _WRITES and now.busy:
+        return f"wait: {now.busy}"
+    reason = _REASONS.get(name)
+    return "" if reason is None else reason(store, now.target)
+
+
+def names_of(store: OpenStore) -> tuple[str, ...]:
+    """The names of the rows that an action would be about."""
+    return tuple(key.name for key in store.listing.targets().keys if key.name is not None)
+
+
+# --- reasons
+
+
+def _targets(store: OpenStore, target: object | None) -> str:
+    targets = store.listing.targets()
+    if targets.keys:
+        return ""
+    return f"all {targets.left_out} marked rows are hidden: m shows them" if targets.left_out else _NO_ROW
+
+
+def _row(store: OpenStore, target: object | None) -> str:
+    return _NO_ROW if store.listing.row is None else ""
+
+
+def _tag(store: OpenStore, target: object | None) -> str:
+    marked = "a name leads to one image only: \\ takes the marks away" if store.listing.targets().marked else ""
+    return _row(store, target) or marked
+
+
+def _untag(store: OpenStore, target: object | None) -> str:
+    return _targets(store, target) or ("" if names_of(store) else "there is no name to take away")
+
+
+def _latest(store: OpenStore, target: object | None) -> str:
+    marked = "one image at a time: \\ takes the marks away" if store.listing.targets().marked else ""
+    return _row(store, target) or marked
+
+
+def _repository(store: OpenStore, target: object | None) -> str:
+    scoped = all(key.scope for key in store.listing.targets().keys)
+    return _targets(store, target) or ("" if scoped else "not every row is in a repository")
+
+
+def _repair(store: OpenStore, target: object | None) -> str:
+    if store.findings is None:
+        return store.findings_problem or "not checked yet: 4 checks"
+    row = store.listing.row
+    mine = store.findings_of(row) or () if row is not None else ()
+    if isinstance(target, ToFinding) or any(finding.repair is not None for finding in mine):
+        return ""
+    if any(finding.repair is Repair.REBUILD for finding in store.findings):
+        return ""
+    return "nothing can be put right with proof; a line of 4 Problems can be chosen: Tab"
+
+
+def _drop(store: OpenStore, target: object | None) -> str:
+    match target:
+        case ToMapping():
+            return store.words.cannot.get("unmap", "")
+        case ToRemote(remote=remote):
+            return store.words.cannot.get("drop_remote") or ("" if remote.url else "it has no URL")
+        case ToUpload():
+            return ""
+    return "u works on a line of 2 Digests, 3 Remote or 5 Uploads: Tab goes there"
+
+
+_NO_ROW = "no row is under the cursor"
+_REASONS: Mapping[str, Callable[[OpenStore, object | None], str]] = {
+    "delete": _targets,
+    "untag": _untag,
+    "tag": _tag,
+    "copy": _row,
+    "mark": _row,
+    "range": _row,
+    "latest": _latest,
+    "remove_repository": _repository,
+    "repair": _repair,
+    "drop": _drop,
+}
+_ALWAYS = frozenset(
+    {"help", "quit", "log", "info", "stores", "back", "pane", "next_pane", "zoom", "to_list", "follow"}
+    | {"whole", "focus_next", "focus_previous", "command_palette", "leave_filter", "interrupt"}
+    | {"move", "page", "end", "down", "up"}
+)
+_WRITES = frozenset(
+    {"delete", "tag", "untag", "drop", "undo", "lock"} | {"remove_repository", "clean", "repair", "latest", "fetch"}
+)
