@@ -16,6 +16,7 @@ from orlop.fs import Folder, Root, join
 from orlop.progress import Progress, Silent
 from orlop.records import EngineState
 from orlop.registry import imageconfig, manifest, place, processes
+from orlop.registry.ahead import Ahead
 from orlop.registry.blobfolders import Above, Shard, read_above, read_contents, read_shard
 from orlop.registry.join import Parts, join_model
 from orlop.registry.loose import Loose, Stamp, folder_stamp, stamp_at, state_of
@@ -93,12 +94,13 @@ class Reader:
         self.looked_at = times.now()
         self._branches.clear()
         before, self._repositories = self._repositories, {}
-        try:
-            self._walk_from_top(progress)
-        except BaseException:
-            self._repositories = before | self._repositories
-            raise
-        self._read_blobs(progress)
+        with Ahead(self._root, (place.repositories(self._base), place.blobs(self._base))):
+            try:
+                self._walk_from_top(progress)
+            except BaseException:
+                self._repositories = before | self._repositories
+                raise
+            self._read_blobs(progress)
         return self._model(progress)
 
     # --- repositories --------------------------------------------------------
