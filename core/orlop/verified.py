@@ -39,6 +39,7 @@ _VALUE = struct.Struct(">q16s")
 _SIZE = _KEY + _VALUE.size
 _SUM = 32
 _PATIENCE = 10.0
+_TICKS = 50_000_000
 _NOTHING = bytes(16)
 _GONE = _VALUE.pack(0, _NOTHING)
 
@@ -184,6 +185,19 @@ def version_text(version: Version) -> str:
     """The version of a single file, as proofs have it."""
     device, inode, mtime, ctime, size = version
     return f"{device}:{inode}:{mtime}:{ctime}:{size}"
+
+
+def lasts(version: Version, at: int) -> bool:
+    """Whether anything written to the file after an instant gives it another version.
+
+    The kernel takes the times of files from a clock of coarse ticks: what was written in
+    the same tick as the last change before would not show.
+
+    Args:
+        version: of the file.
+        at: nanoseconds UTC, before its bytes were read.
+    """
+    return at - max(version[2], version[3]) >= _TICKS
 
 
 def _key(digest: str, version: str) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 from orlop.errors import Cancelled
 from orlop.finding import Finding, Severity
 from orlop.fs import Root
-from orlop.progress import Silent
+from orlop.progress import CONTENTS, Silent
 from orlop.records import Key
 from orlop.rkt import layout, treestore
 from orlop.rkt.catalogue import ImageRow
@@ -380,7 +380,7 @@ def test_no_damage_hides_another_and_the_worst_comes_first(store: Store) -> None
         store.blob(store.base).write_bytes(b"x" * store.base.size)
 
     found = store.found(damage, content=True)
-    assert [finding.rule for finding in found] == ["RK02", "RK04", "RK05", "RK06", "RK13"]
+    assert [finding.rule for finding in found] == ["RK04", "RK05", "RK02", "RK06", "RK13"]
     assert [finding.severity for finding in found] == sorted(finding.severity for finding in found)
 
 
@@ -402,13 +402,13 @@ def test_a_content_check_tells_its_bytes_and_can_be_stopped(store: Store) -> Non
 
     class Stopping:
         def step(self, what: str, done: int, total: int) -> None:
-            if what == "archives":
+            if what == CONTENTS:
                 raise Cancelled
 
     with opened(settled(store.root)) as door:
         assert list(door.check(None, content=True, progress=Watching())) == []
         total = store.base.size + store.app.size + store.other.size
-        assert {whole for what, _, whole in seen if what == "archives"} == {total}
+        assert {whole for what, _, whole in seen if what == CONTENTS} == {total}
         with pytest.raises(Cancelled):
             list(door.check(None, content=True, progress=Stopping()))
 

@@ -1,35 +1,40 @@
-"""Every byte of a store's archives against their keys, and their manifests against those that are stored.
+"""Every byte of a store's archives against their keys, and of its rendered trees against their hashes.
 
-Large archives are hashed by several threads (hashlib lets go of the interpreter); small
-ones go in batches, since handing over costs as much as hashing them. Memory is bounded
-by a block for each thread, whatever the archives are.
+Each archive and each tree is a task that can be pickled and run anywhere
+(`orlop.spread`). Memory is bounded by a block for each worker, whatever the archives
+are; what cannot be read stops nothing else. What was verified before, in the versions
+that its files still have, is not hashed again (`orlop.verified`).
 """
 
 import hashlib
 import os
-import threading
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BufferedReader
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeAlias, TypeVar, cast
 
+from orlop import times
 from orlop.errors import Cancelled, NoPermission, NotFound, OrlopError
-from orlop.fs import Root
-from orlop.progress import Progress
-from orlop.rkt import aci, layout, manifest
+from orlop.fs import PARSE_LIMIT, Root, translate
+from orlop.progress import CONTENTS, Progress
+from orlop.rkt import aci, layout, manifest, treestore
 from orlop.rkt.manifest import ImageManifest
-from orlop.rkt.model import Image, State
+from orlop.rkt.model import Image, Model, State, Tree
+from orlop.rkt.proven import comparison
+from orlop.spread import BATCH, Task, Told, spread
+from orlop.store import Hashing
+from orlop.verified import Proof, VerifiedCache, Version, lasts, version_text
 
 _BLOCK = 1 << 20
-_BATCH = 4 << 20
-"""Bytes of archives that are handed over together."""
-_THREADS = min(os.cpu_count() or 1, 8)
-_WAITING = 2 * _THREADS
-"""Batches that are handed over at a time."""
-_REPORT = 0.1
-"""Seconds between two reports of progress."""
+_LEAST_BLOCK = 1 << 14
+_MANY = 32 << 20
+"""Bytes of all tasks from which on threads are worth their start."""
+_LARGE = 128 << 10
+"""Bytes of the mean task from which on threads do not stand in each other's way."""
+_ROUNDS = 8
+"""Batches for each worker at least, so that all of them end at about the same time."""
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,96 +52,317 @@ class Verdict:
     """Whether this user may not read it."""
     why: str = ""
     """Why it cannot be read; else empty."""
+    hashed: bool = True
+    """Whether its bytes were read now, and not only its manifest."""
+    version: Version | None = None
+    """Of the archive when reading began; None where it could not be opened."""
+    lasting: bool = False
+    """Whether that version tells if something was written to it since."""
+    stored: Version | None = None
+    """Of the stored manifest, where that is still what the task was made from, and its version tells of changes."""
 
     @property
     def sound(self) -> bool:
         return self.actual == self.key
 
 
-class _Meter:
-    """Bytes that all threads hashed, and whether they should stop."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeVerdict:
+    """What hashing one rendered tree gave."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.bytes = 0
-        self.stopped = False
+    id: str
+    actual: str = ""
+    """The hash that its files have; empty where they cannot be read."""
+    sound: bool = False
+    """Whether that is the one that was kept of it."""
+    size: int = 0
+    """As rkt counts it."""
+    gone: bool = False
+    denied: bool = False
+    why: str = ""
+    hashed: bool = False
+    version: Version | None = None
+    """Of its folder."""
+    depth: bytes = b""
+    """As `treestore.Survey.depth`."""
+    lasting: bool = False
 
-    def add(self, count: int) -> None:
-        if self.stopped:
-            raise Cancelled
-        with self._lock:
-            self.bytes += count
+
+Result: TypeAlias = Verdict | TreeVerdict
+R = TypeVar("R")
 
 
-def verdicts(root: Root, images: Sequence[Image], progress: Progress) -> Iterator[Verdict]:
-    """Hash the archives of some images, in their order; those that are not there are left out.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveTask:
+    """One archive to hash, and its manifest to read."""
+
+    root: str
+    """Absolute path of the store's folder, links resolved."""
+    key: str
+    size: int
+    """Bytes, as they were when the store was read."""
+    stored: bytes = b""
+    """sha256 of the stored manifest as it was read; empty where there is none to compare."""
+    known: Version | None = None
+    """The version in which it was hashed before: then only its manifest is read."""
+
+    @property
+    def bytes(self) -> int:
+        """For `orlop.spread`."""
+        return 0 if self.known is not None else self.size
+
+    def run(self, told: Told) -> Verdict:
+        """Hash it.
+
+        Raises:
+            Cancelled: `told` said so.
+        """
+        version: Version | None = None
+        try:
+            with _opened(self.root) as root, root.stream(layout.blob(self.key)) as stream:
+                at = times.now()
+                version = _version(stream)
+                known = version == self.known
+                actual = self.key if known else _key(stream, version[4], told)
+                found = _manifest(stream) if actual == self.key else None
+                return Verdict(
+                    key=self.key,
+                    actual=actual,
+                    manifest=found,
+                    hashed=not known,
+                    version=version,
+                    lasting=lasts(version, at) and _version(stream) == version,
+                    stored=_stored(root, self.key, self.stored) if found is not None and self.stored else None,
+                )
+        except NotFound:
+            return Verdict(key=self.key, gone=True)
+        except NoPermission as error:
+            return Verdict(key=self.key, denied=True, why=error.why, version=version)
+        except Cancelled:
+            raise
+        except OrlopError as error:
+            return Verdict(key=self.key, why=error.why or error.what, version=version)
+        except OSError as error:
+            return Verdict(key=self.key, why=error.strerror or str(error), version=version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeTask:
+    """One rendered tree to look at, and to hash where it is not as it was when it was verified."""
+
+    root: str
+    id: str
+    path: str
+    expected: str
+    """The hash that was kept of it."""
+    size: int
+    """Bytes, about."""
+    known: bytes | None = None
+    """The depth at which it was verified."""
+
+    @property
+    def bytes(self) -> int:
+        """For `orlop.spread`."""
+        return 0 if self.known is not None else self.size
+
+    def run(self, told: Told) -> TreeVerdict:
+        """Hash it.
+
+        Raises:
+            Cancelled: `told` said so.
+        """
+        version: Version | None = None
+        try:
+            with _opened(self.root) as root:
+                at = times.now()
+                before = treestore.survey(root, self.path)
+                version = before.version
+                if before.depth == self.known:
+                    return TreeVerdict(id=self.id, actual=self.expected, sound=True, size=before.size)
+                sound, actual = treestore.matches(root, self.path, self.expected, _Counting(told))
+                same = treestore.survey(root, self.path).depth == before.depth
+        except NotFound:
+            return TreeVerdict(id=self.id, gone=True)
+        except NoPermission as error:
+            return TreeVerdict(id=self.id, denied=True, why=error.why, version=version)
+        except Cancelled:
+            raise
+        except OrlopError as error:
+            return TreeVerdict(id=self.id, why=error.why or error.what, version=version)
+        return TreeVerdict(
+            id=self.id,
+            actual=actual,
+            sound=sound,
+            size=before.size,
+            hashed=True,
+            version=version,
+            depth=before.depth,
+            lasting=same and lasts((0, 0, before.newest, before.newest, 0), at),
+        )
+
+
+def verdicts(
+    root: Root, images: Iterable[Image], progress: Progress, hashing: Hashing | None = None
+) -> Iterator[Verdict]:
+    """Hash the archives of some images, in any order; those that are not there are left out.
+
+    With `hashing`, those that were verified before are left out too.
 
     Raises:
-        Cancelled: `progress` stopped it.
+        Cancelled: `progress` stopped it; what was given stands.
+        StorageFailure: as `orlop.spread.spread`.
     """
-    present = [image for image in images if image.blob.state is State.GOOD and layout.is_key(image.key)]
-    total = sum(image.blob.size for image in present)
-    meter = _Meter()
-    batches = _batches(present)
-    waiting: deque[Future[list[Verdict]]] = deque()
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="orlop-hash") as pool:
-        try:
-            for batch in batches:
-                waiting.append(pool.submit(_batch, root, batch, meter))
-                if len(waiting) >= _WAITING:
-                    yield from _result(waiting.popleft(), meter, total, progress)
-            while waiting:
-                yield from _result(waiting.popleft(), meter, total, progress)
-        finally:
-            meter.stopped = True
-            pool.shutdown(wait=True, cancel_futures=True)
+    how = hashing or Hashing()
+    by_key = {image.key: image for image in images}
+    for verdict in _hash([*_archives(root, by_key.values(), how)], progress, how):
+        _note(how.verified, by_key[verdict.key], verdict)
+        yield verdict
 
 
-def _batches(images: Sequence[Image]) -> Iterator[list[str]]:
-    keys: list[str] = []
-    size = 0
+def results(
+    root: Root, model: Model, images: Iterable[Image], trees: Iterable[Tree], progress: Progress, how: Hashing
+) -> Iterator[Result]:
+    """Hash archives and rendered trees, as `verdicts`; a tree that was verified before is looked at all the same."""
+    work: list[Task[Result]] = [*_archives(root, images, how), *_trees(root, model, trees, how)]
+    for result in _hash(work, progress, how):
+        if isinstance(result, Verdict):
+            _note(how.verified, model.images[result.key], result)
+        else:
+            _note_tree(how.verified, model.trees[result.id], result)
+        yield result
+
+
+def _hash(work: Sequence[Task[R]], progress: Progress, how: Hashing) -> Iterator[R]:
+    """The largest first, in threads where these are quicker; small ones are hashed before they would be handed over."""
+    ordered = sorted(work, key=lambda task: -task.bytes)
+    total = sum(task.bytes for task in ordered)
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if workers == 1 or total < _MANY or total < _LARGE * len(ordered):
+        yield from spread(ordered, progress, what=CONTENTS, total=total, budget=how.budget)
+        return
+    with ThreadPoolExecutor(workers, thread_name_prefix="hashing") as threads:
+        yield from spread(
+            ordered,
+            progress,
+            what=CONTENTS,
+            total=total,
+            executor=threads,
+            window=2 * workers,
+            batch=min(BATCH, total // (workers * _ROUNDS)),
+            budget=how.budget,
+        )
+
+
+# --- what there is to do -----------------------------------------------------
+
+
+def _archives(root: Root, images: Iterable[Image], how: Hashing) -> Iterator[ArchiveTask]:
     for image in images:
-        keys.append(image.key)
-        size += image.blob.size
-        if size >= _BATCH:
-            yield keys
-            keys, size = [], 0
-    if keys:
-        yield keys
+        if image.blob.state is not State.GOOD or not layout.is_key(image.key):
+            continue
+        known = _known(root, image, how)
+        found = image.manifest
+        compared = found.parsed is None
+        if known is not None and how.verified is not None and found.version is not None:
+            text = version_text(found.version)
+            compared |= how.verified.find(comparison(image.key, known), text) is not None
+        if known is not None and compared:
+            continue
+        stored = hashlib.sha256(found.raw).digest() if found.raw is not None and found.parsed is not None else b""
+        yield ArchiveTask(root=root.path, key=image.key, size=image.blob.size, stored=stored, known=known)
 
 
-def _result(future: Future[list[Verdict]], meter: _Meter, total: int, progress: Progress) -> list[Verdict]:
-    """Wait for a batch, telling how far all of them are."""
-    while True:
-        progress.step("archives", meter.bytes, total)
-        if wait([future], timeout=_REPORT).done:
-            return future.result()
-
-
-def _batch(root: Root, keys: Sequence[str], meter: _Meter) -> list[Verdict]:
-    block = memoryview(bytearray(_BLOCK))
-    return [_verdict(root, key, block, meter) for key in keys]
-
-
-def _verdict(root: Root, key: str, block: memoryview, meter: _Meter) -> Verdict:
+def _known(root: Root, image: Image, how: Hashing) -> Version | None:
+    """The version that an archive has, where it was verified in it."""
+    if how.verified is None or how.again:
+        return None
     try:
-        with root.stream(layout.blob(key)) as stream:
-            actual = _key(stream, block, meter)
-            found = _manifest(stream) if actual == key else None
-    except NotFound:
-        return Verdict(key=key, gone=True)
-    except NoPermission as error:
-        return Verdict(key=key, denied=True, why=error.why)
-    except Cancelled:
-        raise
-    except OrlopError as error:
-        return Verdict(key=key, why=error.why or error.what)
+        version = root.stat(layout.blob(image.key)).version
+    except OrlopError:
+        return None  # hashing says what is wrong with it
+    return version if how.verified.find(image.key, version_text(version)) is not None else None
+
+
+def _trees(root: Root, model: Model, trees: Iterable[Tree], how: Hashing) -> Iterator[TreeTask]:
+    for tree in trees:
+        if tree.problem or tree.hash is None:
+            continue
+        known: bytes | None = None
+        if how.verified is not None and not how.again:
+            known = _depth(root, tree, tree.hash, how.verified)
+        size = 0 if known is not None else _size(root, model, tree)
+        yield TreeTask(root=root.path, id=tree.id, path=tree.path, expected=tree.hash, size=size, known=known)
+
+
+def _depth(root: Root, tree: Tree, expected: str, verified: VerifiedCache) -> bytes | None:
+    try:
+        seen = verified.find(expected, version_text(root.stat(tree.path).version))
+    except OrlopError:
+        return None  # hashing says what is wrong with it
+    return seen.depth if seen is not None else None
+
+
+def _size(root: Root, model: Model, tree: Tree) -> int:
+    """Bytes of a tree, about: as its image's row has them, else counted."""
+    image = model.images.get(tree.image) if tree.image is not None else None
+    if image is not None and image.row is not None and image.row.tree_size > 0:
+        return image.row.tree_size
+    try:
+        return treestore.tree_size(root, tree.path)
+    except OrlopError:
+        return 0  # hashing says what is wrong with it
+
+
+# --- what was done -----------------------------------------------------------
+
+
+def _note(verified: VerifiedCache | None, image: Image, verdict: Verdict) -> None:
+    """Remember what was found good, and no longer what was found wrong."""
+    if verified is None or verdict.version is None:
+        return
+    version = version_text(verdict.version)
+    if not verdict.sound:
+        verified.forget(verdict.key, version)
+        return
+    if not verdict.lasting:
+        return
+    if verdict.hashed:
+        verified.add([Proof(digest=verdict.key, version=version, at=times.now())])
+    pair = comparison(verdict.key, verdict.version)
+    if image.manifest.version is None or verdict.manifest is None:
+        return
+    if image.manifest.parsed != verdict.manifest:
+        verified.forget(pair, version_text(image.manifest.version))
+    elif verdict.stored == image.manifest.version:
+        verified.add([Proof(digest=pair, version=version_text(verdict.stored), at=times.now())])
+
+
+def _note_tree(verified: VerifiedCache | None, tree: Tree, verdict: TreeVerdict) -> None:
+    if verified is None or verdict.version is None or tree.hash is None:
+        return
+    version = version_text(verdict.version)
+    if not verdict.sound:
+        verified.forget(tree.hash, version)
+    elif verdict.hashed and verdict.lasting:
+        verified.add([Proof(digest=tree.hash, version=version, at=times.now(), depth=verdict.depth)])
+
+
+# --- one file ----------------------------------------------------------------
+
+
+def _opened(path: str) -> Root:
+    try:
+        return Root(os.open(path, _FOLDER), path)
     except OSError as error:
-        return Verdict(key=key, why=error.strerror or str(error))
-    return Verdict(key=key, actual=actual, manifest=found)
+        raise translate(error, "the store cannot be opened", path) from error
 
 
-def _key(stream: BinaryIO, block: memoryview, meter: _Meter) -> str:
+def _version(stream: BinaryIO) -> Version:
+    found = os.fstat(stream.fileno())
+    return (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+
+
+def _key(stream: BinaryIO, size: int, told: Told) -> str:
     """The key of a stream's bytes.
 
     Raises:
@@ -144,9 +370,10 @@ def _key(stream: BinaryIO, block: memoryview, meter: _Meter) -> str:
         Cancelled
     """
     hasher = hashlib.sha512()
+    block = memoryview(bytearray(max(_LEAST_BLOCK, min(size + 1, _BLOCK))))
     while count := cast("BufferedReader", stream).readinto(block):
         hasher.update(block[:count])
-        meter.add(count)
+        told(count)
     return layout.key_of(hasher.digest())
 
 
@@ -157,3 +384,28 @@ def _manifest(stream: BinaryIO) -> ImageManifest | None:
         return manifest.parse(aci.manifest_of(stream))
     except OrlopError:
         return None
+
+
+def _stored(root: Root, key: str, expected: bytes) -> Version | None:
+    """The version of a stored manifest that has these bytes; None where it has others, or the version tells nothing."""
+    try:
+        with root.stream(layout.manifest(key)) as stream:
+            at = times.now()
+            version = _version(stream)
+            if version[4] > PARSE_LIMIT or hashlib.sha256(stream.read(version[4] + 1)).digest() != expected:
+                return None
+            return version if lasts(version, at) and _version(stream) == version else None
+    except (OrlopError, OSError):
+        return None  # it was read before, and what it is now the next look tells
+
+
+class _Counting:
+    """Progress that tells the bytes since the last report."""
+
+    def __init__(self, told: Told) -> None:
+        self._told = told
+        self._last = 0
+
+    def step(self, what: str, done: int, total: int) -> None:
+        self._told(done - self._last if done >= self._last else done)  # else the tree is hashed in another form
+        self._last = done

@@ -1,7 +1,9 @@
 """An ACI image store, as screens and commands see it."""
 
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from orlop.errors import OrlopError
 from orlop.finding import Finding, Rule
@@ -15,10 +17,12 @@ from orlop.rkt.find import find
 from orlop.rkt.join import join_model
 from orlop.rkt.model import Model
 from orlop.rkt.parts import Parts, read_parts
+from orlop.rkt.proven import proven
 from orlop.rkt.rows import by_key, snapshot
 from orlop.rkt.surroundings import engine_state
 from orlop.rkt.touched import Touched
 from orlop.store import Exclusive, Fetched, Hashing, Statement
+from orlop.verified import Dates, VerifiedCache
 
 KIND = "rkt"
 
@@ -29,24 +33,30 @@ _MOST_WATCHED = 1024
 class RktStore:
     """One ACI store; see `orlop.store.Store` for what each method promises."""
 
-    def __init__(self, root: Root, *, progress: Progress | None = None) -> None:
+    def __init__(self, root: Root, *, progress: Progress | None = None, verified: VerifiedCache | None = None) -> None:
         """Read the store.
 
         Args:
             root: its folder, rkt's ``cas``.
             progress: told of each phase.
+            verified: what was hashed before: rows tell of it, also of what a check notes in it meanwhile.
 
         Raises:
             Cancelled: `progress` stopped it.
         """
         self._root = root
+        self._dates = Dates(verified)
+        self._taking = threading.Lock()
         self._identity = identity_of(root)
         self._parts: Parts = read_parts(root, progress=progress or Silent(), previous=None, touched=Touched(None))
         self._take(join_model(root, self._parts))
+        self._told = self._snapshot  # the last state that a delta was told against
 
     def _take(self, model: Model) -> None:
+        self._dates.renew()
         self._model = model
-        self._snapshot = snapshot(model, self._identity)
+        found = snapshot(model, self._identity)
+        self._snapshot = replace(found, rows=proven(model, found.rows, self._dates)) if self._dates else found
 
     @property
     def identity(self) -> StoreId:
@@ -94,7 +104,17 @@ class RktStore:
     ) -> Iterator[Finding]:
         from orlop.rkt.check import check
 
-        return check(self._root, self._model, keys, content=content, progress=progress)
+        found = check(self._root, self._model, keys, content=content, progress=progress, hashing=hashing)
+        return self._shown(found) if content else found
+
+    def _shown(self, found: Iterator[Finding]) -> Iterator[Finding]:
+        """Findings of a check that notes what it hashed; however it ends, the rows then show that."""
+        try:
+            yield from found
+        finally:
+            with self._taking:
+                if self._dates.renew():
+                    self._snapshot = replace(self._snapshot, rows=proven(self._model, self._snapshot.rows, self._dates))
 
     def rules(self) -> tuple[Rule, ...]:
         from orlop.rkt.rules import RULES
@@ -122,10 +142,12 @@ class RktStore:
         return fetching.fetch(self._root, self._model, url, at=at, progress=progress)
 
     def refresh(self, hints: Iterable[str] | None = None) -> Delta:
-        before = self._snapshot
         self._parts = read_parts(self._root, progress=Silent(), previous=self._parts, touched=Touched(hints))
-        self._take(join_model(self._root, self._parts))
-        return delta(before, self._snapshot)
+        model = join_model(self._root, self._parts)
+        with self._taking:
+            self._take(model)
+            before, self._told = self._told, self._snapshot
+        return delta(before, self._told)
 
     def watched(self) -> tuple[str, ...]:
         """As the Protocol says: the database, trees, ``tmp``, and the folders that hold archives and manifests."""

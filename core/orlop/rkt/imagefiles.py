@@ -15,18 +15,18 @@ from orlop.rkt import manifest as manifests
 from orlop.rkt.leftovers import leftover
 from orlop.rkt.model import Blob, Debris, Dependency, Manifest, State, Unreadable
 from orlop.rkt.touched import Touched
+from orlop.verified import Version
 
 _HASH = "sha512"
 
 T = TypeVar("T")
-_Version = tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard(Generic[T]):
     """One folder of two hex digits."""
 
-    entries: Mapping[str, tuple[_Version, T]] = field(default_factory=dict)
+    entries: Mapping[str, tuple[Version, T]] = field(default_factory=dict)
     """By key, with the version of the file that was read."""
     debris: tuple[Debris, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
@@ -76,8 +76,8 @@ def _blob(folder: Folder, name: str, found: Stat) -> Blob:
         why = f"a {found.kind} is in the place of the archive"
         return Blob(state=State.WRONG_KIND, mtime=found.mtime, why=why)
     if not found.size:
-        return Blob(state=State.EMPTY, mtime=found.mtime, why="the archive is empty")
-    return Blob(state=State.GOOD, size=found.size, mtime=found.mtime)
+        return Blob(state=State.EMPTY, mtime=found.mtime, why="the archive is empty", version=found.version)
+    return Blob(state=State.GOOD, size=found.size, mtime=found.mtime, version=found.version)
 
 
 def _manifest(folder: Folder, name: str, found: Stat) -> Manifest:
@@ -93,14 +93,15 @@ def _manifest(folder: Folder, name: str, found: Stat) -> Manifest:
         return Manifest(state=State.UNREADABLE, why=error.why)
     except OrlopError as error:
         return Manifest(state=State.UNREADABLE, why=error.why or error.what, engine_says=error.why or error.what)
-    return parsed(raw)
+    return parsed(raw, found.version)
 
 
-def parsed(raw: bytes) -> Manifest:
+def parsed(raw: bytes, version: Version | None = None) -> Manifest:
     """A manifest as rkt reads it, or what is wrong with it; nothing makes this fail.
 
     Args:
         raw: at most `orlop.fs.PARSE_LIMIT` bytes.
+        version: of the file that they were read from.
     """
     if not raw:
         return Manifest(state=State.EMPTY, raw=raw, why="the manifest is empty")
@@ -126,6 +127,7 @@ def parsed(raw: bytes) -> Manifest:
         annotations=tuple((note.name, note.value) for note in read.annotations),
         ac_version=read.ac_version,
         parsed=read,
+        version=version,
     )
 
 
@@ -200,7 +202,7 @@ def _shard(
 ) -> Shard[T]:
     """Read a folder's files; those that `known` has in the same version are not read again."""
     before = known.entries if known is not None else {}
-    entries: dict[str, tuple[_Version, T]] = {}
+    entries: dict[str, tuple[Version, T]] = {}
     debris: list[Debris] = []
     unreadable: list[Unreadable] = []
     for name in folder.names():

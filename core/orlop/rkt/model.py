@@ -12,6 +12,7 @@ from orlop import jsonrules
 from orlop.records import EngineState, Note
 from orlop.rkt.catalogue import Contents, ImageRow, RemoteRow
 from orlop.rkt.manifest import ImageManifest
+from orlop.verified import Version
 
 
 class State(StrEnum):
@@ -35,6 +36,8 @@ class Blob:
     """Bytes."""
     mtime: int = 0
     why: str = ""
+    version: Version | None = None
+    """Of the regular file that is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,8 @@ class Manifest:
     """The words that rkt has for a manifest that does not parse, where they are known."""
     parsed: ImageManifest | None = None
     """All of it, where it is good."""
+    version: Version | None = None
+    """Of the file when it was read; None for one that was not."""
 
     @property
     def app(self) -> Mapping[str, object] | None:

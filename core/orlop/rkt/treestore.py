@@ -25,6 +25,7 @@ from orlop.fs import Folder, Root, join, translate
 from orlop.progress import Progress, Silent
 from orlop.rkt import layout
 from orlop.rkt.manifest import Dependency, ImageManifest
+from orlop.verified import Version, version_text
 
 _DEEPEST = 256
 """Folders that are held open at once."""
@@ -136,6 +137,38 @@ def tree_hash(root: Root, path: str, *, form: Form = FORMS[0], progress: Progres
             told.step("tree", done, 0)
         told.step("tree", done, 0)
     return layout.key_of(digest.digest())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What can be seen of a tree without reading what its files hold."""
+
+    version: Version
+    """Of its folder."""
+    depth: bytes
+    """16 bytes: a hash over the names and versions of everything in it, itself included."""
+    newest: int
+    """When something in it was changed last, nanoseconds UTC."""
+    size: int
+    """As `tree_size`."""
+
+
+def survey(root: Root, path: str) -> Survey:
+    """Look at everything in a tree.
+
+    Raises:
+        As `tree_hash`.
+    """
+    top = root.stat(path)
+    seen = hashlib.blake2b(version_text(top.version).encode(), digest_size=16)
+    newest, size = max(top.mtime, top.ctime), top.size
+    for folder, name in _entries(root, path):
+        found = folder.stat(name)
+        size += found.size
+        newest = max(newest, found.mtime, found.ctime)
+        line = f"\0{join(folder.path, name)}\0{version_text(found.version)}"
+        seen.update(line.encode("utf-8", "surrogateescape"))
+    return Survey(version=top.version, depth=seen.digest(), newest=newest, size=size)
 
 
 def tree_size(root: Root, path: str) -> int:
