@@ -135,7 +135,9 @@ def read_shard(
             digest = digest_text(algorithm, name)
             usually = usual.blob(folder.fd, name)
             if usually is not None:
-                blobs[digest] = Blob(digest=digest, state=State.GOOD, size=usually[4], mtime=usually[2])
+                blobs[digest] = Blob(
+                    digest=digest, state=State.GOOD, size=usually[4], mtime=usually[2], version=usually
+                )
                 stamps[digest] = usually
                 if wanted(digest, usually) and (read := usual.content(folder.fd, name, PARSE_LIMIT)) is not None:
                     content(digest, *read)
@@ -188,8 +190,8 @@ def _blob(folder: Folder, digest: str, loose: Loose, empty: list[str]) -> tuple[
     stamp = stamp_of(found)
     if found.st_size == 0 and digest not in _EMPTY:
         why = "the file is empty"
-        return Blob(digest=digest, state=State.EMPTY, size=0, mtime=found.st_mtime_ns, why=why), stamp
-    return Blob(digest=digest, state=State.GOOD, size=found.st_size, mtime=found.st_mtime_ns), stamp
+        return Blob(digest=digest, state=State.EMPTY, size=0, mtime=found.st_mtime_ns, why=why, version=stamp), stamp
+    return Blob(digest=digest, state=State.GOOD, size=found.st_size, mtime=found.st_mtime_ns, version=stamp), stamp
 
 
 def read_contents(

@@ -19,7 +19,7 @@ from orlop.progress import CONTENTS, Progress
 from orlop.registry.loose import Stamp, settled, stamp_of
 from orlop.spread import Told, spread
 from orlop.store import Hashing
-from orlop.verified import Proof
+from orlop.verified import Proof, VerifiedCache, version_text
 
 PIECE = 1 << 20
 """Bytes that are read at a time."""
@@ -53,23 +53,25 @@ class Task:
             Cancelled: `told` said so.
         """
         read = 0
+        stamp: Stamp | None = None
         try:
             with self._opened() as root, root.stream(self.path) as stream:
-                before = stamp_of(os.fstat(stream.fileno()))
+                stamp = stamp_of(os.fstat(stream.fileno()))
+                lasting = settled(stamp, times.now()) is not None  # before reading: what is written then must show
                 hashing = hasher(self.digest.partition(":")[0])
                 while piece := _piece(stream.fileno(), self.path):
                     hashing.update(piece)
                     read += len(piece)
                     told(len(piece))
-                same = stamp_of(os.fstat(stream.fileno())) == before
+                lasting = lasting and stamp_of(os.fstat(stream.fileno())) == stamp
         except NotFound:
             return Result(task=self, actual="", read=read, why="it went away", gone=True)
         except Cancelled:
             raise
         except OrlopError as error:
-            return Result(task=self, actual="", read=read, why=error.why or error.what)
-        stamp = settled(before, times.now()) if same else None
-        return Result(task=self, actual=f"{hashing.name}:{hashing.hexdigest()}", read=read, stamp=stamp)
+            return Result(task=self, actual="", read=read, why=error.why or error.what, stamp=stamp)
+        actual = f"{hashing.name}:{hashing.hexdigest()}"
+        return Result(task=self, actual=actual, read=read, stamp=stamp, lasting=lasting)
 
     def _opened(self) -> Root:
         try:
@@ -92,7 +94,9 @@ class Result:
     gone: bool = False
     """Whether it is no longer there: an engine may have removed it meanwhile."""
     stamp: Stamp | None = None
-    """What tells that the file was written to since; None where that cannot be told."""
+    """Of the file when reading began; None where it could not be opened."""
+    lasting: bool = False
+    """Whether the stamp tells if the file was written to since."""
 
     @property
     def matches(self) -> bool:
@@ -112,11 +116,6 @@ def tasks(root: Root, items: Iterable[tuple[str, str, int]]) -> list[Task]:
     return sorted(made, key=lambda task: task.path)
 
 
-def version_of(stamp: Stamp) -> str:
-    """A file's version, as `orlop.verified` keeps it."""
-    return ":".join(str(number) for number in stamp)
-
-
 def hash_all(
     work: Sequence[Task], progress: Progress, hashing: Hashing | None = None, *, root: Root | None = None
 ) -> Iterator[Result]:
@@ -134,7 +133,7 @@ def hash_all(
     """
     how = hashing or Hashing()
     if how.verified is not None and root is not None and not how.again:
-        work = [task for task, stamp in _stamped(root, work) if not _known(how, task, stamp)]
+        work = [task for task, stamp in _stamped(root, work) if not _known(how.verified, task, stamp)]
     total = sum(task.size for task in work)
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if workers == 1 or total < _MANY:
@@ -148,19 +147,18 @@ def hash_all(
         yield from (_noted(how, result) for result in results)
 
 
-def _known(how: Hashing, task: Task, stamp: Stamp | None) -> bool:
-    return (
-        how.verified is not None and stamp is not None and how.verified.find(task.digest, version_of(stamp)) is not None
-    )
+def _known(verified: VerifiedCache, task: Task, stamp: Stamp | None) -> bool:
+    return stamp is not None and verified.find(task.digest, version_text(stamp)) is not None
 
 
 def _noted(how: Hashing, result: Result) -> Result:
-    if how.verified is not None and result.stamp is not None:
-        version = version_of(result.stamp)
-        if result.matches:
-            how.verified.add([Proof(digest=result.task.digest, version=version, at=times.now())])
-        else:
-            how.verified.forget(result.task.digest, version)
+    if how.verified is None or result.stamp is None:
+        return result
+    version = version_text(result.stamp)
+    if not result.matches:
+        how.verified.forget(result.task.digest, version)
+    elif result.lasting:
+        how.verified.add([Proof(digest=result.task.digest, version=version, at=times.now())])
     return result
 
 

@@ -1,5 +1,6 @@
 """A registry's storage, as screens and commands see it."""
 
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -13,9 +14,11 @@ from orlop.progress import Progress, Silent
 from orlop.records import Absent, Delta, Detail, EngineState, Facet, Key, Note, Records, Snapshot, StoreId, Why
 from orlop.registry import processes
 from orlop.registry.model import Model
+from orlop.registry.proven import proven
 from orlop.registry.read import Reader
 from orlop.registry.rows import by_key, snapshot
 from orlop.store import Exclusive, Fetched, Hashing, Statement
+from orlop.verified import Dates, VerifiedCache
 
 KIND = "registry"
 _MINUTE = 60_000_000_000
@@ -24,13 +27,16 @@ _MINUTE = 60_000_000_000
 class RegistryStore:
     """The storage of a registry; see `orlop.store.Store` for what each method promises."""
 
-    def __init__(self, root: Root, base: str, *, progress: Progress | None = None) -> None:
+    def __init__(
+        self, root: Root, base: str, *, progress: Progress | None = None, verified: VerifiedCache | None = None
+    ) -> None:
         """Read the store.
 
         Args:
             root: the registry's ``rootdirectory``; it belongs to the store from now on.
             base: where ``v2`` is, relative to it: ``docker/registry/v2``, less in a copy of a part.
             progress: told of each phase.
+            verified: what was hashed before: rows tell of it, also of what a check notes in it meanwhile.
 
         Raises:
             Cancelled: `progress` stopped it.
@@ -38,11 +44,21 @@ class RegistryStore:
         self._root = root
         self._identity = identity_of(root)
         self._reader = Reader(root, base)
+        self._dates = Dates(verified)
+        self._taking = threading.Lock()
         self._take(self._reader.read(progress or Silent()))
+        self._told = self._snapshot  # the last state that a delta was told against
 
     def _take(self, model: Model) -> None:
+        self._dates.renew()
         self._model = model
-        self._snapshot = snapshot(model, self._identity, self._notes())
+        found = snapshot(model, self._identity, self._notes())
+        self._snapshot = replace(found, rows=proven(model, found.rows, self._dates)) if self._dates else found
+
+    def _look_at_dates(self) -> None:
+        """Show what was verified, or found wrong, since the rows were made."""
+        if self._dates.renew():
+            self._snapshot = replace(self._snapshot, rows=proven(self._model, self._snapshot.rows, self._dates))
 
     @property
     def identity(self) -> StoreId:
@@ -90,7 +106,16 @@ class RegistryStore:
     ) -> Iterator[Finding]:
         from orlop.registry.check import check
 
-        return check(self._root, self._model, keys, content=content, progress=progress, hashing=hashing)
+        found = check(self._root, self._model, keys, content=content, progress=progress, hashing=hashing)
+        return self._shown(found) if content else found
+
+    def _shown(self, found: Iterator[Finding]) -> Iterator[Finding]:
+        """Findings of a check that notes what it hashed; however it ends, the rows then show that."""
+        try:
+            yield from found
+        finally:
+            with self._taking:
+                self._look_at_dates()
 
     def rules(self) -> tuple[Rule, ...]:
         from orlop.registry.rules import RULES
@@ -122,14 +147,16 @@ class RegistryStore:
 
     def refresh(self, hints: Iterable[str] | None = None) -> Delta:
         """As the Protocol says; with hints, or none of them, a sweep by times follows (`Reader.again`)."""
-        before = self._snapshot
         model = self._reader.read(Silent()) if hints is None else self._reader.again(hints)
-        if model is not None:
-            self._take(model)
-            return delta(before, self._snapshot)
-        self._model = replace(self._model, seen_at=self._reader.looked_at)
-        self._snapshot = replace(before, seen_at=self._reader.looked_at, notes=self._notes())
-        return Delta(snapshot=self._snapshot, added=frozenset(), removed=frozenset(), changed=frozenset())
+        with self._taking:
+            if model is not None:
+                self._take(model)
+            else:
+                self._model = replace(self._model, seen_at=self._reader.looked_at)
+                self._snapshot = replace(self._snapshot, seen_at=self._reader.looked_at, notes=self._notes())
+                self._look_at_dates()
+            before, self._told = self._told, self._snapshot
+        return delta(before, self._told)
 
     def _notes(self) -> tuple[Note, ...]:
         """Those of the model, and how old the oldest part of it is where it does not all fit into one look."""
@@ -159,6 +186,8 @@ def identity_of(root: Root) -> StoreId:
 
 def delta(before: Snapshot, after: Snapshot) -> Delta:
     """What differs between two snapshots of one store."""
+    if before.rows is after.rows:
+        return Delta(snapshot=after, added=frozenset(), removed=frozenset(), changed=frozenset())
     old = by_key(before.rows)
     new = by_key(after.rows)
     return Delta(

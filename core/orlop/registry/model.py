@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from orlop.records import EngineState, Note
+from orlop.verified import Version
 
 
 class State(StrEnum):
@@ -48,6 +49,8 @@ class Blob:
     """Nanoseconds UTC; 0 where it is missing."""
     why: str = ""
     """Details of a state that is not good, one clause."""
+    version: Version | None = None
+    """Of the regular file that is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
