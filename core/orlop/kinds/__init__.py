@@ -12,7 +12,7 @@ from orlop.errors import Ambiguous, NotAStore, NotFound, OrlopError, Unsupported
 from orlop.finding import Rule
 from orlop.fs import Root
 from orlop.kinds import docker, registry, rkt
-from orlop.kinds.found import Found
+from orlop.kinds.found import Found, Verified
 from orlop.progress import Progress, Silent
 from orlop.store import Store
 
@@ -27,7 +27,7 @@ _ELSEWHERE = (
 _DO = "give Docker's data root, a registry's rootdirectory, or rkt's data directory"
 
 
-def open_all(path: str, *, progress: Progress | None = None) -> tuple[Store, ...]:
+def open_all(path: str, *, progress: Progress | None = None, verified: Verified | None = None) -> tuple[Store, ...]:
     """Open every store that a path holds: one per storage driver of a Docker data root, else one.
 
     Args:
@@ -35,6 +35,8 @@ def open_all(path: str, *, progress: Progress | None = None) -> tuple[Store, ...
             ``rootdirectory`` or a folder inside it down to ``docker/registry/v2``; rkt's
             data directory or its ``cas``.
         progress: told of each phase.
+        verified: asked once for each store what was hashed of it before; the store shows that, and
+            what a check notes there. None: nothing is known.
 
     Raises:
         NotFound, WrongKind, NoPermission, StorageFailure: the path cannot be opened.
@@ -42,16 +44,19 @@ def open_all(path: str, *, progress: Progress | None = None) -> tuple[Store, ...
         Unsupported: a store of a kind that cannot be opened yet is there.
         Cancelled: `progress` stopped it.
     """
-    return tuple(found.open(progress or Silent()) for found in _found(path))
+    return tuple(found.open(progress or Silent(), verified) for found in _found(path))
 
 
-def open(path: str, *, scope: str | None = None, progress: Progress | None = None) -> Store:
+def open(
+    path: str, *, scope: str | None = None, progress: Progress | None = None, verified: Verified | None = None
+) -> Store:
     """Open the one store that a path and a scope mean.
 
     Args:
         path: as for `open_all`.
         scope: the storage driver, where a root holds several.
         progress: told of each phase.
+        verified: as for `open_all`.
 
     Raises:
         Ambiguous: several stores are there and no scope chooses one.
@@ -65,7 +70,7 @@ def open(path: str, *, scope: str | None = None, progress: Progress | None = Non
         raise NotFound(f"no store of the driver {scope!r} is there", path=path, why=f"there is: {names}")
     if len(chosen) > 1:
         raise Ambiguous(path, [found.path for found in chosen], do="name one of them as PATH, or give --driver")
-    return chosen[0].open(progress or Silent())
+    return chosen[0].open(progress or Silent(), verified)
 
 
 def rules() -> tuple[Rule, ...]:

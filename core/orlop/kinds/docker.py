@@ -9,7 +9,7 @@ from orlop.docker.surroundings import containerd_store, drivers
 from orlop.errors import NotFound, OrlopError, Unsupported
 from orlop.finding import Rule
 from orlop.fs import Root
-from orlop.kinds.found import Found
+from orlop.kinds.found import Found, Verified
 from orlop.progress import Progress
 from orlop.store import Store
 
@@ -66,7 +66,7 @@ def _found(root: str, driver: str) -> Found:
     )
 
 
-def _open(driver: str, root: Root, progress: Progress) -> Store:
+def _open(driver: str, root: Root, progress: Progress, verified: Verified | None) -> Store:
     from orlop.docker.store import DockerStore
 
     return DockerStore(root, driver, progress=progress)

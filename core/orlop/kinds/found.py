@@ -2,11 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from orlop.errors import OrlopError
 from orlop.fs import Root
 from orlop.progress import Progress
+from orlop.records import StoreId
 from orlop.store import Store
+from orlop.verified import VerifiedCache
+
+Verified: TypeAlias = Callable[[StoreId], VerifiedCache]
+"""Gives what was hashed of a store before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,10 +27,14 @@ class Found:
     """As `StoreId.scope`."""
     path: str
     """What a person can give to mean this store and no other."""
-    opener: Callable[[Root, Progress], Store]
+    opener: Callable[[Root, Progress, Verified | None], Store]
 
-    def open(self, progress: Progress) -> Store:
+    def open(self, progress: Progress, verified: Verified | None = None) -> Store:
         """Read the store.
+
+        Args:
+            progress: told of each phase.
+            verified: asked what was hashed of it before, so that its rows tell; None: nothing is known.
 
         Raises:
             NotFound, WrongKind, NoPermission, StorageFailure: the root cannot be opened.
@@ -32,7 +42,7 @@ class Found:
         """
         root = Root.open(self.root)
         try:
-            return self.opener(root, progress)
+            return self.opener(root, progress, verified)
         except BaseException:
             root.close()
             raise

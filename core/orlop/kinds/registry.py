@@ -5,7 +5,7 @@ import functools
 from orlop.errors import OrlopError
 from orlop.finding import Rule
 from orlop.fs import Root
-from orlop.kinds.found import Found, is_folder
+from orlop.kinds.found import Found, Verified, is_folder
 from orlop.progress import Progress
 from orlop.store import Store
 
@@ -72,7 +72,8 @@ def _found(root: str, base: str) -> Found:
     return Found(kind="registry", root=root, scope="", path=path, opener=functools.partial(_open, base))
 
 
-def _open(base: str, root: Root, progress: Progress) -> Store:
-    from orlop.registry.door import RegistryStore
+def _open(base: str, root: Root, progress: Progress, verified: Verified | None) -> Store:
+    from orlop.registry.door import RegistryStore, identity_of
 
-    return RegistryStore(root, base, progress=progress)
+    known = verified(identity_of(root)) if verified is not None else None
+    return RegistryStore(root, base, progress=progress, verified=known)
