@@ -110,6 +110,8 @@ class Service:
     """Address of the registry that this one is a pull-through cache of."""
     spelled: str = ""
     """How its configuration names the root, where not by its path."""
+    remembers: bool = False
+    """Whether it keeps what it knows of blobs in memory, as the usual configuration of its container does."""
     room: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="orlop-registry-")))
     port: int = 0
     server: Server | None = None
@@ -130,13 +132,18 @@ class Service:
 
     @property
     def config(self) -> Path:
-        storage = {"filesystem": {"rootdirectory": self.spelled or str(self.root)}, "delete": {"enabled": True}}
+        storage: dict[str, object] = {
+            "filesystem": {"rootdirectory": self.spelled or str(self.root)},
+            "delete": {"enabled": True},
+        }
         settings: dict[str, object] = {
             "version": 0.1,
             "log": {"level": "warn", "accesslog": {"disabled": True}},
             "storage": storage,
             "http": {"addr": self.host},
         }
+        if self.remembers:
+            storage["cache"] = {"blobdescriptor": "inmemory"}
         if self.upstream:
             settings["proxy"] = {"remoteurl": f"http://{self.upstream}"}
         path = self.room / "config.yml"
@@ -172,8 +179,7 @@ class Service:
         return _unescaped(path.read_text(errors="replace")) if path.exists() else ""
 
     def collect(self, *options: str) -> subprocess.CompletedProcess[str]:
-        """Its garbage collection, over the root while it lies still."""
-        assert self.server is None
+        """Its garbage collection over the root, by a process of its own."""
         command = ["docker-registry", "garbage-collect", *options, str(self.config)]
         done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
         done.stderr = _unescaped(done.stderr)

@@ -21,7 +21,7 @@ from orlop import times
 from orlop.errors import Locked
 from orlop.finding import Finding, Severity
 from orlop.finding import Repair as Cure
-from orlop.intent import Clean, DropUploads, Repair
+from orlop.intent import Clean, DropUploads, RemoveRepository, Repair, Untag
 from orlop.plan import Refusal
 from tests.engines.registry_judge import (
     ACCEPT,
@@ -152,6 +152,16 @@ def stray_revision(root: Path, made: "MadeRegistry") -> None:
 
 def stray_tag(root: Path, made: "MadeRegistry") -> None:
     (repository_folder(root, "team/app") / "_manifests" / "tags" / "notes.txt").write_bytes(b"a note")
+
+
+def signature(root: Path, made: "MadeRegistry") -> None:
+    folder = revision_link(root, "team/app", made.digest(V3)).parent / "signatures" / "sha256" / ("ab" * 32)
+    folder.mkdir(parents=True)
+    (folder / "link").write_bytes(b"")
+
+
+def overwrite(file: Path, text: str) -> None:
+    file.write_text(text)
 
 
 def without_layers(root: Path, made: "MadeRegistry") -> None:
@@ -334,6 +344,22 @@ DAMAGES = {
         rule="RG18",
         severity=BLOCKS,
         asked=tagged(V3, 200, 200),
+        then=HEALED,
+        collected=(False, False),
+    ),
+    "R8: an empty link of a signature of 2.0": Damage(
+        do=signature,
+        rule="RG11",
+        severity=BLOCKS,
+        asked=tagged(V3, 200, 200),
+        then=HEALED,
+        collected=(False, False),
+    ),
+    "R8: a revision that leads to a layer": Damage(
+        do=lambda root, made: overwrite(revision_link(root, "team/app", made.digest(V3)), made.needs(V3)[-1]),
+        rule="RG11",
+        severity=BLOCKS,
+        asked=tagged(V3, 500, 500),
         then=HEALED,
         collected=(False, False),
     ),
@@ -581,15 +607,63 @@ def test_collecting_during_a_push_loses_a_layer_and_orlop_refuses_to_do_so(
             change(service.root, lambda store: Clean(before=times.now()))
         with opened(service.root) as store:
             assert planned(store, Clean(before=times.now() - DAY)).steps == ()
-        server, service.server = service.server, None
         assert service.collect().returncode == 0
-        service.server = server
         told = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": pushed, "size": len(config)}
         body = json.dumps({"schemaVersion": 2, "config": told, "layers": []}).encode()
         answer = service.put("team/app", "new", body, "application/vnd.oci.image.manifest.v1+json")
         assert answer.status == 400
         assert answer.message == f'blob unknown to registry "{pushed}"'
     assert not blob_file(service.root, pushed).exists()
+
+
+def test_collecting_under_a_registry_that_remembers_blobs_is_found_after_the_next_push(
+    made_registry: "MadeRegistry", service: Service
+) -> None:
+    service.remembers = True
+    source = made_registry.source.folder
+    layer = made_registry.needs("other/solo:only")[-1]
+    with service.running():
+        service.push(source, "solo", "other/solo:only")
+        digest = made_registry.digest("other/solo:only")
+        assert service.ask("DELETE", f"other/solo/manifests/{digest}").status == 202
+        assert service.collect().returncode == 0
+        service.push(source, "solo", "other/solo:again")
+        assert not blob_file(service.root, layer).exists(), "it says that the layer exists"
+        with pytest.raises(Locked):
+            change(service.root, lambda store: Clean(before=times.now()))
+    found = [finding for finding in findings(service.root) if finding.severity.is_damage]
+    assert [(finding.rule, finding.names) for finding in found] == [("RG04", ("other/solo:again",))]
+    with service.running():
+        service.push(source, "solo", "other/solo:again")
+    assert [finding for finding in findings(service.root, content=True) if finding.severity.is_damage] == []
+
+
+@pytest.mark.parametrize("name", ["Upper", "team/Upper", "/".join(["a" * 100] * 3)], ids=["upper", "nested", "long"])
+def test_a_repository_that_no_reference_can_name_stops_collecting_until_it_is_removed(
+    made_registry: "MadeRegistry", service: Service, name: str
+) -> None:
+    shutil.copytree(repository_folder(service.root, "library/base"), repository_folder(service.root, name))
+    [finding] = of_rule(findings(service.root), "RG18")
+    heard = hear(service, {})
+    assert heard.through == (False, False)
+    assert heard.says(finding.engine_says, service.root), heard
+    change(service.root, lambda store: RemoveRepository(names=(name,)))
+    assert hear(service, {}).through == (True, True)
+    expect_whole(service, made_registry)
+
+
+def test_a_tag_that_no_client_can_ask_for_stops_collecting_until_it_is_taken_away(
+    made_registry: "MadeRegistry", service: Service
+) -> None:
+    tags = tag_link(service.root, "team/app", "v3").parents[2]
+    shutil.copytree(tags / "v3", tags / "no tag")
+    [finding] = of_rule(findings(service.root), "RG18")
+    heard = hear(service, {})
+    assert heard.through == (True, False)
+    assert heard.says(finding.engine_says, service.root), heard
+    change(service.root, lambda store: Untag(names=("team/app:no tag",)))
+    assert hear(service, {}).through == (True, True)
+    expect_whole(service, made_registry)
 
 
 def test_a_client_says_of_an_altered_layer_what_the_finding_says(

@@ -95,12 +95,13 @@ class Turn:
         return Everything(catalog=catalog, tags=tags, replies=replies)
 
 
-def tagging(source: str, name: str) -> Turn:
-    def intent(store: Store, made: "MadeRegistry") -> Intent:
-        return Tag(image=made.digest(source), name=name, scope=source.rpartition(":")[0])
+def _tag(made: "MadeRegistry", source: str, name: str) -> Intent:
+    return Tag(image=made.digest(source), name=name, scope=source.rpartition(":")[0])
 
+
+def tagging(source: str, name: str) -> Turn:
     return Turn(
-        intent=intent,
+        intent=lambda store, made: _tag(made, source, name),
         line=lambda made: ["tag", "PATH", source, name],
         given=lambda made: {name: made.digest(source)},
     )
@@ -281,6 +282,29 @@ def test_changes_add_up_and_are_all_undone(made_registry: "MadeRegistry", servic
     figure(f"registry: {len(IN_A_ROW)} changes one after the other, served, all undone, served as at first")
 
 
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("team/app:v1", "team/app:stable"),
+        ("team/app:v3", "team/app:latest"),
+        ("team/app:v1", "team/app:latest"),
+        ("team/multi:all", "team/multi:same"),
+        ("team/signed:materials", "team/signed:again"),
+    ],
+)
+def test_a_tag_is_written_as_the_registry_itself_writes_it(
+    made_registry: "MadeRegistry", services: Services, source: str, name: str
+) -> None:
+    mine, twin = services(), services()
+    repository, _, tag = name.rpartition(":")
+    reply = made_registry.answers.replies[Question(repository, MANIFESTS, source.rpartition(":")[2])]
+    change(mine.root, lambda store: _tag(made_registry, source, name))
+    with twin.running():
+        body = made_registry.manifest(reply.digest)
+        assert twin.put(repository, tag, body, reply.media_type).status == 201
+    assert differences(state_of(mine.root), state_of(twin.root)) == {}
+
+
 # --- what is needed, by the registry's own collection ---------------------------
 
 
@@ -434,8 +458,6 @@ def test_a_registry_of_another_root_stands_in_nobodys_way(services: Services) ->
 
 BY_COMMAND = (
     "a tag that moves",
-    "an index tagged into a new repository",
-    "one tag of several taken away",
     "an image deleted by its digest",
     "a repository removed, those nested below it kept",
     "uploads dropped",
