@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -16,16 +17,16 @@ import pytest
 from textual.message import Message
 
 import orlop.apply
-from orlop import samples
+from orlop import incoming, samples
 from orlop.apply import Receipt
 from orlop.errors import Cancelled, Locked, NotFound, OrlopError, TooLarge
 from orlop.finding import Finding, Rule
 from orlop.fs import Root
-from orlop.intent import Intent, Tag, Untag
+from orlop.intent import Import, Intent, Tag, Untag
 from orlop.plan import Plan, Refusal, saved_plan_from_json
 from orlop.progress import Progress
 from orlop.records import Absent, Delta, Detail, EngineState, Facet, Key, Snapshot, StoreId, Why
-from orlop.store import Exclusive, Statement, Store
+from orlop.store import Exclusive, Fetched, Statement, Store
 from orlop_tui import messages
 from orlop_tui.gateway import Gateway
 
@@ -696,3 +697,114 @@ def test_an_answer_after_the_event_loop_closed_is_dropped(
     monkeypatch.undo()
     gateway.journal(0)
     desk.wait(messages.JournalReady)
+
+
+# --- registries and ACI stores
+
+
+def test_records_of_the_whole_store_are_told_with_what_they_are(desk: Desk, opened: Opened, stand_in: StandIn) -> None:
+    gateway = opened(stand_in)
+    gateway.records(0, Facet.UPLOADS)
+    gateway.records(0, Facet.REMOTES)
+    desk.wait(messages.RecordsReady, lambda message: message.facet is Facet.UPLOADS)
+    desk.wait(messages.RecordsReady, lambda message: message.facet is Facet.REMOTES)
+    told = {message.facet: message.records for message in desk.all(messages.RecordsReady)}
+    assert told[Facet.UPLOADS] == Absent(because="no uploads here")
+    assert told[Facet.REMOTES] == Absent(because="no remotes here")
+
+
+def test_what_a_server_gave_is_told_and_let_go_when_nobody_takes_it(
+    desk: Desk, opened: Opened, stand_in: StandIn
+) -> None:
+    intent = staged(stand_in.root)
+    asked: list[str] = []
+
+    def fetch(url: str, *, at: int, progress: Progress) -> Fetched:
+        asked.append(url)
+        progress.step("fetching", 1, 2)
+        return Fetched(intent=intent, remarks=("not signed",))
+
+    stand_in.fetch = fetch  # type: ignore[attr-defined]
+    gateway = opened(stand_in)
+    gateway.fetch(0, "https://example.com/a.aci")
+    ready = desk.wait(messages.ImageFetched)
+    assert (ready.intent, ready.remarks, asked) == (intent, ("not signed",), ["https://example.com/a.aci"])
+    assert "fetching" in [message.what for message in desk.all(messages.Working)]
+    assert incoming.waiting(stand_in.root) == (intent.staged,)
+    gateway.discard(0, intent)
+    gateway.probe(0, offline=False)
+    desk.wait(messages.Writable)
+    assert not os.path.exists(f"{stand_in.identity.path}/.orlop/incoming")
+
+
+def test_what_was_taken_in_waits_no_longer(
+    desk: Desk, opened: Opened, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intent = staged(stand_in.root)
+    monkeypatch.setattr(orlop.apply, "apply", lambda *_, **__: RECEIPT)
+    opened(stand_in).apply(0, replace(PLAN, intent=intent), offline=False)
+    desk.wait(messages.Applied)
+    assert incoming.waiting(stand_in.root) == ()
+
+
+def test_what_a_failed_change_may_need_goes_on_waiting(
+    desk: Desk, opened: Opened, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> Receipt:
+        raise Locked("somebody holds it")
+
+    intent = staged(stand_in.root)
+    monkeypatch.setattr(orlop.apply, "apply", broken)
+    opened(stand_in).apply(0, replace(PLAN, intent=intent), offline=False)
+    desk.wait(messages.Failed)
+    assert incoming.waiting(stand_in.root) == (intent.staged,)
+
+
+def staged(root: Root) -> Import:
+    with incoming.receiving(root, "0123456789abcdef") as place:
+        place.put("x", [b"content"], mode=0o600)
+        place.note({})
+        return Import(staged=place.name)
+
+
+def test_a_registry_is_swept_at_every_poll_and_says_when_it_was_looked_at(
+    desk: Desk, opened: Opened, tmp_path: Path
+) -> None:
+    registry = Swept(tmp_path)
+    opened(registry, watching=True, poll=0.02)
+    first = desk.wait(messages.Looked)
+    assert desk.wait(messages.Looked, lambda message: message.seen_at > first.seen_at).index == 0
+    assert set(registry.refreshed[1:]) == {frozenset({".orlop"})}, "nothing is read anew, only times are compared"
+    assert not desk.all(messages.StoreChanged)
+
+
+def test_a_sweep_rests_a_hundred_times_as_long_as_it_took(desk: Desk, opened: Opened, tmp_path: Path) -> None:
+    registry = Swept(tmp_path, takes=0.2)
+    opened(registry, watching=True, poll=0.02)
+    desk.wait(messages.Looked)
+    gone_on = threading.Event()
+    assert not gone_on.wait(0.3)
+    assert len(registry.refreshed) <= 2, "the first look of the watch, and one sweep"
+
+
+def test_a_docker_store_is_never_swept(desk: Desk, opened: Opened, stand_in: StandIn) -> None:
+    opened(stand_in, watching=True, poll=0.02)
+    desk.wait(messages.LiveState)
+    assert not threading.Event().wait(0.2)
+    assert frozenset({".orlop"}) not in stand_in.refreshed
+
+
+class Swept(StandIn):
+    """A registry in which nothing changes but the time of the last look."""
+
+    def __init__(self, folder: Path, takes: float = 0.0) -> None:
+        super().__init__(folder)
+        self.identity = replace(self.identity, kind="registry")
+        self._takes = takes
+
+    def rows(self) -> Snapshot:
+        return replace(super().rows(), images=0, seen_at=len(self.refreshed))
+
+    def refresh(self, hints: Iterable[str] | None = None) -> Delta:
+        time.sleep(self._takes)
+        return super().refresh(hints)
