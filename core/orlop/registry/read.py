@@ -15,14 +15,16 @@ from orlop.errors import NotFound, OrlopError
 from orlop.fs import Folder, Root, join
 from orlop.progress import Progress, Silent
 from orlop.records import EngineState
-from orlop.registry import imageconfig, manifest, place, processes
+from orlop.registry import place, processes
 from orlop.registry.ahead import Ahead
-from orlop.registry.blobfolders import Above, Shard, read_above, read_contents, read_shard
+from orlop.registry.blobfolders import Above, Shard, read_above, read_shard
+from orlop.registry.documents import Documents
 from orlop.registry.join import Parts, join_model
-from orlop.registry.loose import Loose, Stamp, folder_stamp, stamp_at, state_of
-from orlop.registry.model import Blob, Cache, Config, Foreign, Manifest, Model, Repository, State, Unreadable, What
+from orlop.registry.loose import Loose, Stamp, folder_stamp, stamp_at
+from orlop.registry.model import Blob, Cache, Foreign, Model, Repository, State, Unreadable
 from orlop.registry.repositoryfolder import OWN, RepositoryPart, read_repository
 from orlop.registry.scheduler import read_cache
+from orlop.registry.touched import Touched
 
 DEEPEST = 128
 """Levels of folders of repositories that are read: a name of 255 characters has no more."""
@@ -75,10 +77,8 @@ class Reader:
         self._repositories: dict[str, RepositoryPart] = {}
         self._above = Above(shards=(), stamps={}, empty=(), foreign=(), unreadable=())
         self._shards: dict[str, Shard] = {}
-        self._manifests: dict[str, tuple[Stamp, Manifest]] = {}
-        self._configs: dict[str, tuple[Stamp, Config]] = {}
+        self._documents = Documents(root, base)
         self._cache: Cache | None = None
-        self._wanted: set[str] = set()
         self._engine: tuple[EngineState, str] = (EngineState.UNKNOWN, "")
         self.looked_at = 0
         """When the store was last looked at, nanoseconds UTC."""
@@ -168,7 +168,7 @@ class Reader:
         turn comes: each sweep also reads some `TURN` links and blobs whose last look is longest ago.
         """
         self.looked_at = times.now()
-        touched = _Touched(self._base, hints)
+        touched = Touched(self._base, hints)
         if touched.everything:
             return self.read(Silent())
         different = self._sweep_tree(touched)
@@ -178,13 +178,11 @@ class Reader:
         different |= cache != self._cache or processes.engine_state(self._root) != self._engine
         if not different:
             return None
-        self._wanted = set(_named(part.repository for part in self._repositories.values()))
-        self._forget()
         self._complete(Silent())
         self._cache = cache
         return self._model(Silent())
 
-    def _sweep_tree(self, touched: "_Touched") -> bool:
+    def _sweep_tree(self, touched: Touched) -> bool:
         """Look for repositories that came or went."""
         different = False
         for name, branch in list(self._branches.items()):
@@ -236,7 +234,7 @@ class Reader:
             n: part for n, part in self._repositories.items() if n != name and not n.startswith(below)
         }
 
-    def _sweep_repositories(self, touched: "_Touched") -> bool:
+    def _sweep_repositories(self, touched: Touched) -> bool:
         due = set(_turn((part.read_at, part.links, name) for name, part in self._repositories.items()))
         different = False
         for name, part in list(self._repositories.items()):
@@ -261,7 +259,7 @@ class Reader:
             before.unreadable,
         )
 
-    def _sweep_blobs(self, touched: "_Touched") -> bool:
+    def _sweep_blobs(self, touched: Touched) -> bool:
         different = False
         above = self._above
         if touched.blobs or any(s is None or stamp_at(self._root, path) != s for path, s in above.stamps.items()):
@@ -281,7 +279,7 @@ class Reader:
                 and before.stamp == stamp_at(self._root, path)
             ):
                 continue
-            shard = read_shard(self._root, path, self._is_wanted, self._take_manifest)
+            shard = read_shard(self._root, path, self._documents.is_wanted, self._documents.take)
             self._shards[path] = shard
             different |= before is None or _differs(shard, before)
         return different
@@ -306,94 +304,31 @@ class Reader:
     # --- blobs, manifests, configs -------------------------------------------
 
     def _read_blobs(self, progress: Progress) -> None:
-        """Look at all blobs; parse what links name and is not known yet."""
-        self._wanted = set(_named(part.repository for part in self._repositories.values()))
+        """Look at all blobs, and parse what links name on the way."""
+        self._documents.want(part.repository for part in self._repositories.values())
         self._above = read_above(self._root, self._base)
         self._shards = {path: self._shards[path] for path in self._above.shards if path in self._shards}
         for number, path in enumerate(self._above.shards):
             progress.step("blobs", number, len(self._above.shards))
-            self._shards[path] = read_shard(self._root, path, self._is_wanted, self._take_manifest)
-        self._forget()
+            self._shards[path] = read_shard(self._root, path, self._documents.is_wanted, self._documents.take)
         self._complete(progress)
         self._cache = read_cache(self._root)
 
-    def _is_wanted(self, digest: str, stamp: Stamp) -> bool:
-        if digest not in self._wanted:
-            return False
-        known = self._manifests.get(digest)
-        return known is None or known[0] != stamp
-
-    def _take_manifest(self, digest: str, stamp: Stamp, data: bytes) -> None:
-        self._manifests[digest] = (stamp, manifest.parse(digest, data))
-
-    def _take_config(self, digest: str, stamp: Stamp, data: bytes) -> None:
-        self._configs[digest] = (stamp, imageconfig.parse(digest, data))
-
-    def _forget(self) -> None:
-        """Let go of what was parsed from files that are no more, or are others."""
-        stamps = self._stamps()
-        self._manifests = {d: known for d, known in self._manifests.items() if stamps.get(d) == known[0]}
-        self._configs = {d: known for d, known in self._configs.items() if stamps.get(d) == known[0]}
-
-    def _stamps(self) -> dict[str, Stamp]:
-        return {digest: stamp for shard in self._shards.values() for digest, stamp in shard.stamps.items()}
-
     def _complete(self, progress: Progress) -> None:
-        """Read the manifests that indexes name, and theirs; then the configs of all images."""
-        stamps = self._stamps()
-        blobs = {digest: blob for shard in self._shards.values() for digest, blob in shard.blobs.items()}
-        pending = {digest for digest in self._wanted if digest not in self._manifests}
-        looked: set[str] = set()
-        pending |= {digest for digest in self._children() if digest not in self._manifests}
-        while pending:
-            progress.step("manifests", len(looked), 0)
-            looked |= pending
-            there = [digest for digest in pending if digest in stamps]
-            read_contents(
-                self._root,
-                self._base,
-                there,
-                self._take_manifest,
-                lambda digest, error: self._failed_manifest(digest, blobs[digest], stamps[digest], error),
-            )
-            pending = {digest for digest in self._children() if digest not in self._manifests and digest not in looked}
-        progress.step("configs", 0, 0)
-        configs = {
-            config.digest
-            for _, found in self._manifests.values()
-            if (config := found.config) is not None and found.what is What.IMAGE
-        }
-        self._configs = {digest: known for digest, known in self._configs.items() if digest in configs}
-        read_contents(
-            self._root,
-            self._base,
-            [digest for digest in configs if digest in stamps and digest not in self._configs],
-            self._take_config,
-            lambda digest, error: self._failed_config(digest, stamps[digest], error),
-        )
+        """Parse what is not known yet of what links name."""
+        self._documents.want(part.repository for part in self._repositories.values())
+        stamps = {digest: stamp for shard in self._shards.values() for digest, stamp in shard.stamps.items()}
+        self._documents.complete(self._blobs(), stamps, progress)
 
-    def _failed_manifest(self, digest: str, blob: Blob, stamp: Stamp, error: OrlopError) -> None:
-        state, why = state_of(error)
-        self._manifests[digest] = (stamp, manifest.unread(digest, state, blob.size, why))
-
-    def _failed_config(self, digest: str, stamp: Stamp, error: OrlopError) -> None:
-        state, why = state_of(error)
-        self._configs[digest] = (stamp, Config(digest=digest, state=state, why=why))
-
-    def _children(self) -> Iterator[str]:
-        """What manifests name as manifests: an index its children, a referrer the manifest that it belongs to."""
-        for _, found in self._manifests.values():
-            for child in found.children:
-                yield child.digest
-            if found.subject is not None:
-                yield found.subject.digest
+    def _blobs(self) -> dict[str, Blob]:
+        return {digest: blob for shard in self._shards.values() for digest, blob in shard.blobs.items()}
 
     # --- the model -----------------------------------------------------------
 
     def _model(self, progress: Progress) -> Model:
         progress.step("joining", 0, 0)
         shards = self._shards.values()
-        blobs = {digest: blob for shard in shards for digest, blob in shard.blobs.items()}
+        blobs = self._blobs()
         beside: list[_Beside] = [*self._branches.values(), *self._repositories.values(), self._above, *shards]
         repositories = _nested({name: part.repository for name, part in sorted(self._repositories.items())})
         self._engine = processes.engine_state(self._root)
@@ -403,8 +338,8 @@ class Reader:
                 base=self._base,
                 repositories=repositories,
                 blobs=blobs,
-                manifests=self._all_manifests(blobs),
-                configs=self._all_configs(blobs),
+                manifests=self._documents.manifests(blobs, repositories.values()),
+                configs=self._documents.configs(blobs),
                 cache=self._cache,
                 foreign=tuple(item for found in beside for item in found.foreign),
                 empty_shards=tuple(path for shard in shards for path in shard.empty),
@@ -412,57 +347,6 @@ class Reader:
             ),
             *self._engine,
         )
-
-    def _all_manifests(self, blobs: Mapping[str, Blob]) -> dict[str, Manifest]:
-        """Every manifest that something names, those without a file too."""
-        found: dict[str, Manifest] = {digest: value for digest, (_, value) in self._manifests.items()}
-        named = set(_meant(part.repository for part in self._repositories.values()))
-        named.update(child.digest for _, value in self._manifests.values() for child in value.children)
-        for digest in named:
-            if digest not in found:
-                blob = blobs.get(digest)
-                if blob is None:
-                    found[digest] = manifest.missing(digest)
-                else:
-                    found[digest] = manifest.unread(digest, blob.state, blob.size, blob.why)
-        return found
-
-    def _all_configs(self, blobs: Mapping[str, Blob]) -> dict[str, Config]:
-        found = {digest: value for digest, (_, value) in self._configs.items()}
-        for _, value in self._manifests.values():
-            config = value.config
-            if config is not None and value.what is What.IMAGE and config.digest not in found:
-                blob = blobs.get(config.digest)
-                state = State.MISSING if blob is None else blob.state
-                why = "there is no such blob" if blob is None else blob.why
-                found[config.digest] = Config(digest=config.digest, state=state, why=why)
-        return found
-
-
-class _Touched:
-    """What a set of changed paths names."""
-
-    def __init__(self, base: str, hints: Iterable[str]) -> None:
-        self.everything = False
-        self.blobs = False
-        self.branches: set[str] = set()
-        """Names of folders of the tree of repositories; what they lead to is listed, and read, again."""
-        self.shards: set[str] = set()
-        repositories, blobs = place.repositories(base), place.blobs(base)
-        for hint in hints:
-            if hint in ("", base) or base.startswith(f"{hint}/"):
-                self.everything = True
-            elif hint == repositories or hint.startswith(f"{repositories}/"):
-                self._branch(hint[len(repositories) + 1 :])
-            elif hint == blobs or hint.startswith(f"{blobs}/"):
-                self.blobs = True
-                self.shards.add("/".join(hint.split("/")[: blobs.count("/") + 3]))
-
-    def _branch(self, below: str) -> None:
-        """A path below ``repositories``: the repository that it is in, and all folders above it."""
-        parts = below.split("/") if below else []
-        own = next((number for number, part in enumerate(parts) if part in OWN), len(parts))
-        self.branches.update("/".join(parts[:number]) for number in range(own + 1))
 
 
 def _turn(parts: Iterable[tuple[int, int, str]]) -> Iterator[str]:
@@ -499,26 +383,6 @@ def _blind(path: str, name: str, error: OrlopError) -> _Branch:
     """The value for a folder of the tree that cannot be opened; one that is not there has nothing in it."""
     unreadable = () if isinstance(error, NotFound) else (Unreadable(path=path, why=error.why or error.what),)
     return _Branch(name=name, below=(), own=frozenset(), stamp=None, foreign=(), unreadable=unreadable)
-
-
-def _meant(repositories: Iterable[Repository]) -> Iterator[str]:
-    """Digests that revisions and tags mean now."""
-    for repository in repositories:
-        for link in repository.revisions.values():
-            yield link.named
-            if link.target is not None:
-                yield link.target
-        for tag in repository.tags.values():
-            if tag.current.target is not None:
-                yield tag.current.target
-
-
-def _named(repositories: Iterable[Repository]) -> Iterator[str]:
-    """Digests that are manifests where their blobs are there: what `_meant` gives, and what tags once meant."""
-    for repository in repositories:
-        yield from _meant((repository,))
-        for tag in repository.tags.values():
-            yield from tag.history
 
 
 def _nested(repositories: Mapping[str, Repository]) -> dict[str, Repository]:
