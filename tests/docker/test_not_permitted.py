@@ -11,7 +11,7 @@ import pytest
 
 from orlop import kinds
 from orlop.docker import layout
-from orlop.finding import Finding
+from orlop.finding import Finding, Severity
 from orlop.progress import Silent
 from orlop.records import Snapshot
 from orlop.samples import DataRoot
@@ -59,7 +59,7 @@ def somebody(sample: Sample) -> Iterator[None]:
         os.seteuid(0)
 
 
-def looked_at(sample: Sample, path: str) -> tuple[Snapshot, list[Finding]]:
+def looked_at(sample: Sample, path: str, *, content: bool = False) -> tuple[Snapshot, list[Finding]]:
     """What somebody sees who may read everything but one path."""
     hidden = sample.root.at(path)
     mode = os.stat(hidden).st_mode
@@ -67,7 +67,7 @@ def looked_at(sample: Sample, path: str) -> tuple[Snapshot, list[Finding]]:
         os.chmod(hidden, 0)
         try:
             store = kinds.open(sample.root.path)
-            found = list(store.check(None, content=False, progress=Silent()))
+            found = list(store.check(None, content=content, progress=Silent()))
             snapshot = store.rows()
             store.close()
         finally:
@@ -111,6 +111,16 @@ def test_what_may_not_be_read_is_no_damage(sample: Sample, place: str) -> None:
     assert [finding for finding in found if finding.severity.is_damage] == []
     told = [finding for finding in found if "may not read" in finding.detail]
     assert told or any(note.unreadable for note in snapshot.notes)
+
+
+@pytest.mark.parametrize("place", ["layer data", "a file of a layer", "a folder of a layer"])
+def test_layers_whose_bytes_may_not_be_read_are_one_note(sample: Sample, place: str) -> None:
+    tree = layout.layer_tree("overlay2", sample.base.layers[0].cache_id) or ""
+    paths = {"layer data": "overlay2", "a file of a layer": f"{tree}/a", "a folder of a layer": tree}
+    _, found = looked_at(sample, paths[place], content=True)
+    assert [finding for finding in found if finding.severity.is_damage] == []
+    [note] = [finding for finding in found if finding.rule == "DK08"]
+    assert (note.severity, note.subject) == (Severity.INFORMATION, "hindered")
 
 
 @pytest.mark.parametrize("place", ["configs", "layer records", "a file of a record"])

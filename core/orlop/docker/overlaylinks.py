@@ -185,11 +185,14 @@ class _Links:
     def _what(self, cache_id: str) -> str:
         try:
             with self._data.folder(cache_id) as folder:
-                return "no name" if folder.stat("link").size else "empty"
+                found = folder.stat("link")
         except NotFound:
             return "missing"
         except OrlopError as error:
             return error.what
+        if found.kind != "file":
+            return f"a {found.kind}"
+        return "no name" if found.size else "empty"
 
     def _lower(self, cache_id: str, below: Sequence[str]) -> Iterator[_Broken]:
         path = f"overlay2/{cache_id}/lower"
