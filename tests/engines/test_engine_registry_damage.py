@@ -172,13 +172,13 @@ BLOCKS, UNUSABLE = Severity.BLOCKS, Severity.UNUSABLE
 V3, V1, LATEST = "team/app:v3", "team/app:v1", "team/app:latest"
 
 DAMAGES = {
-    "R1: an empty layer": Damage(
+    "an empty layer": Damage(
         do=writes(layer(V3), b""), rule="RG01", severity=UNUSABLE, asked=blob(V3, -1, 200), then=PUSH
     ),
-    "R1: a layer cut short": Damage(
+    "a layer cut short": Damage(
         do=writes(layer(V3), lambda old: old[:-9]), rule="RG01", severity=UNUSABLE, asked=blob(V3, -1, 200), then=PUSH
     ),
-    "R1: one bit of a layer": Damage(
+    "one bit of a layer": Damage(
         do=writes(layer(V3), altered),
         rule="RG01",
         severity=UNUSABLE,
@@ -186,17 +186,17 @@ DAMAGES = {
         then=PUSH,
         content=True,
     ),
-    "R1: one bit of a config": Damage(
+    "one bit of a config": Damage(
         do=writes(layer(V3, 0), altered), rule="RG01", severity=UNUSABLE, asked=blob(V3, 0, 200), then=PUSH
     ),
-    "R2: a manifest written otherwise": Damage(
+    "a manifest written otherwise": Damage(
         do=writes(manifest(V3), lambda old: old + b"\n"),
         rule="RG02",
         severity=UNUSABLE,
         asked=tagged(V3, 200, 200),
         then=PUSH,
     ),
-    "R3: an empty manifest": Damage(
+    "an empty manifest": Damage(
         do=writes(manifest(V3), b""),
         rule="RG03",
         severity=BLOCKS,
@@ -204,7 +204,7 @@ DAMAGES = {
         then=PUSH,
         collected=(False, False),
     ),
-    "R3: a manifest cut short": Damage(
+    "a manifest cut short": Damage(
         do=writes(manifest(V3), lambda old: old[:100]),
         rule="RG03",
         severity=BLOCKS,
@@ -212,7 +212,7 @@ DAMAGES = {
         then=PUSH,
         collected=(False, False),
     ),
-    "R3: a manifest of 5 MiB": Damage(
+    "a manifest of 5 MiB": Damage(
         do=writes(manifest(V3), lambda old: old + b" " * (5 << 20)),
         rule="RG03",
         severity=BLOCKS,
@@ -220,7 +220,7 @@ DAMAGES = {
         then=PUSH,
         collected=(False, False),
     ),
-    "R3: a list in a manifest's place": Damage(
+    "a list in a manifest's place": Damage(
         do=writes(manifest(V3), b"[]"),
         rule="RG03",
         severity=BLOCKS,
@@ -228,16 +228,16 @@ DAMAGES = {
         then=PUSH,
         collected=(False, False),
     ),
-    "R4: a manifest that is gone": Damage(
+    "a manifest that is gone": Damage(
         do=writes(manifest(V3), None), rule="RG04", severity=UNUSABLE, asked=tagged(V3, 404, 404), then=GONE
     ),
-    "R5: a layer that is gone": Damage(
+    "a layer that is gone": Damage(
         do=writes(layer(V3), None), rule="RG05", severity=UNUSABLE, asked=blob(V3, -1, 404), then=GONE
     ),
-    "R5: a config that is gone": Damage(
+    "a config that is gone": Damage(
         do=writes(layer(V3, 0), None), rule="RG05", severity=UNUSABLE, asked=blob(V3, 0, 404), then=GONE
     ),
-    "R6: an empty tag": Damage(
+    "an empty tag": Damage(
         do=writes(tag("team/app", "v3"), b""),
         rule="RG08",
         severity=BLOCKS,
@@ -245,7 +245,7 @@ DAMAGES = {
         then=HEALED,
         collected=(True, False),
     ),
-    "R6: a tag with a newline": Damage(
+    "a tag with a newline": Damage(
         do=writes(tag("team/app", "v3"), lambda old: old + b"\n"),
         rule="RG08",
         severity=BLOCKS,
@@ -253,7 +253,7 @@ DAMAGES = {
         then=HEALED,
         collected=(True, False),
     ),
-    "R6: a tag with another algorithm": Damage(
+    "a tag with another algorithm": Damage(
         do=writes(tag("team/app", "v3"), lambda old: old.replace(b"sha256", b"sha257")),
         rule="RG08",
         severity=BLOCKS,
@@ -261,7 +261,7 @@ DAMAGES = {
         then=HEALED,
         collected=(True, False),
     ),
-    "R6: an empty tag that meant two things": Damage(
+    "an empty tag that meant two things": Damage(
         do=writes(tag("team/app", "latest"), b""),
         rule="RG08",
         severity=BLOCKS,
@@ -270,14 +270,14 @@ DAMAGES = {
         collected=(True, False),
         guess=True,
     ),
-    "R7: a tag without its link": Damage(
+    "a tag without its link": Damage(
         do=writes(tag("team/app", "v3"), None),
         rule="RG09",
         severity=UNUSABLE,
         asked=tagged(V3, 404, 200),
         then=HEALED,
     ),
-    "R8: an empty revision": Damage(
+    "an empty revision": Damage(
         do=writes(revision("team/app", "v3"), b""),
         rule="RG11",
         severity=BLOCKS,
@@ -285,7 +285,7 @@ DAMAGES = {
         then=HEALED,
         collected=(False, False),
     ),
-    "R8: a revision with a newline": Damage(
+    "a revision with a newline": Damage(
         do=writes(revision("team/app", "v3"), lambda old: old + b"\n"),
         rule="RG11",
         severity=BLOCKS,
@@ -293,45 +293,45 @@ DAMAGES = {
         then=HEALED,
         collected=(False, False),
     ),
-    "R8: a revision that is gone under its tag": Damage(
+    "a revision that is gone under its tag": Damage(
         do=lambda root, made: shutil.rmtree(revision_link(root, "team/app", made.digest(V3)).parent),
         rule="RG10",
         severity=UNUSABLE,
         asked=tagged(V3, 404, 404),
         then=HEALED,
     ),
-    "R9: an empty link to a layer": Damage(
+    "an empty link to a layer": Damage(
         do=writes(link("team/app", "v3"), b""),
         rule="RG12",
         severity=UNUSABLE,
         asked=blob(V3, -1, 500),
         then=HEALED,
     ),
-    "R9: a link to a layer with rubbish": Damage(
+    "a link to a layer with rubbish": Damage(
         do=writes(link("team/app", "v3"), b"sha256:zz"),
         rule="RG12",
         severity=UNUSABLE,
         asked=blob(V3, -1, 500),
         then=HEALED,
     ),
-    "R9: a link to a layer that is gone": Damage(
+    "a link to a layer that is gone": Damage(
         do=writes(link("team/app", "v3"), None),
         rule="RG12",
         severity=UNUSABLE,
         asked=blob(V3, -1, 404),
         then=HEALED,
     ),
-    "R9: all links to layers gone": Damage(
+    "all links to layers gone": Damage(
         do=without_layers, rule="RG12", severity=UNUSABLE, asked=blob(V3, -1, 404), then=HEALED
     ),
-    "R10: parts of an index that are no longer known": Damage(
+    "parts of an index that are no longer known": Damage(
         do=unlink_children,
         rule="RG06",
         severity=UNUSABLE,
         asked=lambda made: {("team/multi", MANIFESTS, each): 404 for each in children_of_index(made)},
         then=HEALED,
     ),
-    "R17: a foreign folder below the blobs": Damage(
+    "a foreign folder below the blobs": Damage(
         do=stray_blob,
         rule="RG18",
         severity=BLOCKS,
@@ -339,7 +339,7 @@ DAMAGES = {
         then=HEALED,
         collected=(False, False),
     ),
-    "R17: a foreign folder among the revisions": Damage(
+    "a foreign folder among the revisions": Damage(
         do=stray_revision,
         rule="RG18",
         severity=BLOCKS,
@@ -347,7 +347,7 @@ DAMAGES = {
         then=HEALED,
         collected=(False, False),
     ),
-    "R8: an empty link of a signature of 2.0": Damage(
+    "an empty link of a signature of 2.0": Damage(
         do=signature,
         rule="RG11",
         severity=BLOCKS,
@@ -355,15 +355,15 @@ DAMAGES = {
         then=HEALED,
         collected=(False, False),
     ),
-    "R8: a revision that leads to a layer": Damage(
+    "a revision that leads to a layer": Damage(
         do=lambda root, made: overwrite(revision_link(root, "team/app", made.digest(V3)), made.needs(V3)[-1]),
         rule="RG11",
         severity=BLOCKS,
         asked=tagged(V3, 500, 500),
         then=HEALED,
-        collected=(False, False),
+        collected=(False, True),
     ),
-    "R17: a file among the tags": Damage(
+    "a file among the tags": Damage(
         do=stray_tag,
         rule="RG18",
         severity=BLOCKS,
