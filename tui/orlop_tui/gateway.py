@@ -139,6 +139,7 @@ class Gateway:
         self._asked: dict[tuple[str, int | None], int] = {}
         self._jobs: list[_Told] = []
         self._closed = False
+        self._closing = threading.Event()
 
     # --- life
 
@@ -154,6 +155,7 @@ class Gateway:
             self._closed = True
             for job in self._jobs:
                 job.stopped = job.stopped or not job.lasting
+        self._closing.set()
         watches = [slot.watch for slot in self._slots if slot.watch is not None]
         for watch in watches:
             watch.stop(0.0)
@@ -432,13 +434,20 @@ class Gateway:
             slot.store.root.path,
             _identity(slot.store),
             lambda: slot.store.watched(),
-            changed=lambda hints: self._changed(slot, hints),
+            changed=lambda hints: self._told(slot, hints),
             replaced=lambda: self._replaced(slot),
             polled=lambda: self._polled(slot),
             state=lambda text: self._post(messages.LiveState(slot.index, text)),
             since=slot.since,
             poll=self._poll,
         )
+
+    def _told(self, slot: _Slot, hints: Iterable[str]) -> None:
+        """Read again what events named; where that is a sweep, further events wait as long as it took."""
+        before = time.thread_time()
+        self._changed(slot, hints)
+        if slot.store.identity.kind in _SWEPT:
+            self._closing.wait(time.thread_time() - before)
 
     def _changed(self, slot: _Slot, hints: Iterable[str]) -> None:
         """Read again what the hints name; at the end of a change, where one runs."""
@@ -451,15 +460,14 @@ class Gateway:
     def _polled(self, slot: _Slot) -> None:
         """At a poll that found nothing: look at what has no watch, where the kind has such parts; else at the engine.
 
-        A sweep takes longer the larger the store is, and rests a hundred times as long.
+        A sweep takes longer the larger the store is, and the next one waits a hundred times as long.
         """
         if slot.store.identity.kind not in _SWEPT:
             self._follow_engine(slot)
         elif not slot.writing and time.monotonic() >= slot.sweep_after:
-            began = time.monotonic()
+            before = time.thread_time()
             self._changed(slot, (_NO_RECORD,))
-            ended = time.monotonic()
-            slot.sweep_after = ended + _REST * (ended - began)
+            slot.sweep_after = time.monotonic() + _REST * (time.thread_time() - before)
 
     def _follow_engine(self, slot: _Slot) -> None:
         """Show that an engine was started or stopped, which changes no folder that is watched."""
@@ -586,7 +594,7 @@ _NO_RECORD = ".orlop"
 _SWEPT = frozenset({"registry"})
 """Kinds that have too many folders to watch them all: a poll looks at the times of the others."""
 _REST = 100
-"""How many times as long as it took a sweep waits for the next: a hundredth of a processor, whatever the store."""
+"""How many times what a sweep took of a processor the next one waits: a hundredth of it, whatever the store."""
 
 _OVERTAKEN = frozenset({"detail", "check", "plan", "journal", "records remotes", "records uploads"})
 """Work whose failure interests nobody once something newer was asked."""
