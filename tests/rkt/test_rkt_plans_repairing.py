@@ -10,10 +10,11 @@ import pytest
 
 from orlop.errors import NotFound
 from orlop.finding import Severity
-from orlop.intent import Repair
+from orlop.intent import Remove, Repair, SetLatest
 from orlop.rkt import layout
 from orlop.rkt.catalogue import ImageRow
 from orlop.rkt.qlcatalogue import LOG
+from orlop.rkt.store import AciStore
 from orlop.samples import make_rkt
 from orlop.samples.rkt import NOW, Aci, AciRoot
 from tests.rkt.plan_stores import Changing, changing, files, moved, said, tables
@@ -385,6 +386,52 @@ def test_rk01_a_log_of_sqlite_is_merged_before_it_goes(tmp_path: Path) -> None:
             assert os.listdir(os.path.join(change.path, "db")) == ["orlop.sqlite3"]
 
 
+@pytest.mark.parametrize("mode", ["DELETE", "TRUNCATE", "PERSIST"])
+def test_rk01_pages_from_before_a_cut_transaction_are_put_back(tmp_path: Path, mode: str) -> None:
+    root = AciRoot.create(str(tmp_path / "rkt"), catalogue="sqlite")
+    for number in range(60):
+        root.image(f"example.com/app{number:02}")
+    with changing(root) as change:
+        rows = change.rows
+        _cut_transaction(Path(change.path, layout.SQLITE), mode)
+        change.store.refresh(None)
+        findings = tuple(one.identity for one in change.check() if one.rule == "RK01")
+        assert len(findings) == 1
+        plan = change.planned(Repair(findings=findings))
+        assert [step.path for step in plan.steps] == [layout.SQLITE, f"{layout.SQLITE}-journal"]
+        change.apply(plan.intent)
+        assert change.rows == rows
+        assert change.check() == []
+        change.undo()
+
+
+def test_a_journal_that_holds_nothing_is_only_moved_away(tmp_path: Path) -> None:
+    root = AciRoot.create(str(tmp_path / "rkt"), catalogue="sqlite")
+    root.image("example.com/app")
+    with changing(root) as change:
+        rows = change.rows
+        Path(change.path, f"{layout.SQLITE}-journal").write_bytes(bytes(600))
+        change.store.refresh(None)
+        intent = Repair(findings=tuple(one.identity for one in change.check() if one.rule == "RK01"))
+        with change.there_and_back(intent) as plan:
+            assert moved(plan) == [f"{layout.SQLITE}-journal"] == [step.path for step in plan.steps]
+            assert change.rows == rows
+
+
+def test_an_index_that_a_killed_process_left_harms_no_change(tmp_path: Path) -> None:
+    root = AciRoot.create(str(tmp_path / "rkt"), catalogue="sqlite")
+    app = root.image("example.com/app")
+    with changing(root) as change:
+        _leave_log(Path(change.path, layout.SQLITE), "UPDATE image SET latest = 1")
+        os.truncate(os.path.join(change.path, f"{layout.SQLITE}-wal"), 0)
+        change.store.refresh(None)
+        change.apply(SetLatest(image=app.key, latest=True))
+    with AciStore.open(str(Path(root.path) / "cas")) as library:
+        assert library.aci_info(app.key).latest
+        library.set_latest(app.key, False)
+        assert not library.aci_info(app.key).latest
+
+
 def test_other_repairs_wait_until_a_log_is_applied(tmp_path: Path) -> None:
     root = AciRoot.create(str(tmp_path / "rkt"))
     with changing(root) as change:
@@ -402,8 +449,6 @@ def test_nothing_else_is_planned_over_a_log_that_holds_something(tmp_path: Path)
     app = root.image("example.com/app")
     with changing(root) as change:
         _leave_log(Path(change.path, layout.SQLITE), "UPDATE image SET latest = 1")
-        from orlop.intent import Remove
-
         change.store.refresh(None)
         refusal = change.refused(Remove(keys=(change.key(app),)))
         assert "-wal is not empty" in refusal.reasons[0]
@@ -449,6 +494,22 @@ def _cut_commit(cas: Path, log: bytes) -> None:
     """The database that the recorded log belongs to, in the middle of its commit."""
     (cas / layout.QL).write_bytes(database("sample"))
     (cas / LOG).write_bytes(log)
+
+
+def _cut_transaction(path: Path, mode: str) -> None:
+    """What a process leaves that is killed in a transaction, with pages written already."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute(f"PRAGMA journal_mode = {mode}")
+    connection.execute("PRAGMA cache_size = 1")
+    connection.execute("BEGIN")
+    connection.execute("UPDATE image SET name = name || hex(randomblob(300)), latest = 1")
+    connection.execute("DELETE FROM image WHERE name LIKE '%app0%'")
+    kept = {name: Path(f"{path}{name}").read_bytes() for name in ("", "-journal")}
+    connection.execute("ROLLBACK")
+    connection.close()
+    assert kept[""] != path.read_bytes()
+    for name, data in kept.items():
+        Path(f"{path}{name}").write_bytes(data)
 
 
 def _leave_log(path: Path, statement: str) -> None:

@@ -76,11 +76,11 @@ def fetch(
     Raises:
         FetchFailed: the server cannot be reached, refuses, is too slow, breaks off, sends
             no image or one with a wrong signature; nothing of it waits.
-        Unsupported: the store's database is an older or a later one.
+        Unsupported, Refused: the store's database is of another version, or cannot be read.
         Locked: another program is fetching the same URL.
         ReadOnly, NoSpace, Cancelled
     """
-    check_takes(model)
+    check_takes(root, model)
     target = Target.of(url)
     kept = url if url in model.remotes else target.url
     record = model.remotes.get(kept)

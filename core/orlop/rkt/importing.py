@@ -47,14 +47,14 @@ def stage(
         limits: beyond which an archive is refused.
 
     Raises:
-        Unsupported: the store's database is an older or a later one.
+        Unsupported, Refused: the store's database is of another version, or cannot be read.
         BadImage: no image, or a hostile one; nothing of it waits.
         Malformed: it has another name.
         NotFound, WrongKind, NoPermission: the file cannot be read.
         Locked: another program is reading the same file in.
         ReadOnly, NoSpace, Cancelled
     """
-    check_takes(model)
+    check_takes(root, model)
     with _opened(archive) as (file, size):
         found = os.fstat(file.fileno())
         identity = f"{found.st_dev} {found.st_ino} {found.st_mtime_ns} {size}"

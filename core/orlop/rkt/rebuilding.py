@@ -22,6 +22,7 @@ from orlop.rkt.manifest import ImageManifest
 from orlop.rkt.model import CatalogueFile, CatalogueState, Image, Model, State
 from orlop.rkt.planning import Steps, catalogue_format, counted, full_logs, hashed, title
 from orlop.rkt.qlcatalogue import LOG
+from orlop.rkt.sqlitejournal import rolled_back
 from orlop.rkt.sqlitewal import applied as sqlite_applied
 
 _CONSENT = "with --guess you consent to that"
@@ -100,6 +101,8 @@ class Rebuilding:
         match found.state:
             case CatalogueState.PENDING:
                 return self._log(found)
+            case CatalogueState.DAMAGED if found.log_path and found.kind != QL:
+                return self._sqlite_log(found, self._read(found.path))
             case CatalogueState.DAMAGED | CatalogueState.MISSING:
                 return self._anew(found)
             case CatalogueState.GOOD if subject == "faults":
@@ -145,19 +148,21 @@ class Rebuilding:
         return ""
 
     def _sqlite_log(self, found: CatalogueFile, data: bytes) -> str:
+        """What SQLite would do at its next opening: put old pages back, and take over what was committed."""
         logs = full_logs(self.root, self.model)
         if SQLITE_JOURNAL in logs:
-            return (
-                f"{SQLITE_JOURNAL} holds pages from before a transaction, which only SQLite puts back: "
-                "open the store once with the library and write to it"
-            )
-        merged = sqlite_applied(data, self._read(SQLITE_LOG))
-        catalogue_format(self.model).contents(merged)  # whole, or nothing is touched
-        self.steps.base = merged
+            data = rolled_back(data, self._read(SQLITE_JOURNAL))
+        if SQLITE_LOG in logs:
+            data = sqlite_applied(data, self._read(SQLITE_LOG))
+        try:
+            catalogue_format(self.model).contents(data)
+        except Malformed as error:
+            return self._anew(found, error.why)
+        self.steps.base = data
         self.has_applied = True
-        self.steps.move(SQLITE_LOG)
-        self.steps.move(_INDEX)
-        self.steps.say("repair", found.path, "what its write-ahead log holds whole is in it now, as SQLite would do")
+        for log in (*logs, _INDEX):
+            self.steps.move(log)
+        self.steps.say("repair", found.path, f"as SQLite makes it from {' and '.join(logs)} at its next opening")
         return ""
 
     def _faults(self, found: CatalogueFile) -> str:

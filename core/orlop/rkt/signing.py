@@ -121,7 +121,7 @@ def _keys_in(folder: str, part: str) -> Iterator[TrustedKey]:
                 continue
             raw = root.read(path, _KEY_LIMIT)
             prefix = above.removeprefix(part).strip("/")
-            yield TrustedKey(fingerprint=name, prefix=prefix, data=_dearmored(raw, f"{folder}/{path}") if raw else b"")
+            yield TrustedKey(fingerprint=name, prefix=prefix, data=dearmored(raw, f"{folder}/{path}") if raw else b"")
 
 
 def _files(root: Root, folder: str, depth: int) -> Iterator[str]:
@@ -137,7 +137,7 @@ def _files(root: Root, folder: str, depth: int) -> Iterator[str]:
                 yield from _files(root, join(folder, name), depth - 1)
 
 
-def _dearmored(raw: bytes, path: str) -> bytes:
+def dearmored(raw: bytes, path: str) -> bytes:
     """The packets of an armored key (RFC 9580, section 6.2)."""
     lines = [line.strip() for line in raw.splitlines()]
     try:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from orlop import incoming
-from orlop.errors import Malformed, OrlopError, Unsupported
+from orlop.errors import Malformed, OrlopError, Refused, Unsupported
 from orlop.fs import Root
 from orlop.incoming import Incoming
 from orlop.rkt import aci, layout, manifest
@@ -21,6 +21,7 @@ from orlop.rkt.errors import BadImage
 from orlop.rkt.files import BLOB_MODE
 from orlop.rkt.manifest import ImageManifest
 from orlop.rkt.model import CatalogueState, Model
+from orlop.rkt.planning import unchangeable
 
 ARCHIVE, MANIFEST = "image", "manifest"
 
@@ -100,24 +101,21 @@ def staged(root: Root, name: str) -> Staged:
     return Staged(key=key, name=title, digest=digest, size=size, manifest=raw)
 
 
-def check_takes(model: Model) -> None:
+def check_takes(root: Root, model: Model) -> None:
     """Make sure that a store takes images at all, before anything is read for it.
 
     Raises:
         Unsupported: its database is an older or a later one.
+        Refused: its rows cannot be read, or a log beside them holds something.
+        NoPermission, StorageFailure
     """
-    found = model.catalogue
-    if found.state is CatalogueState.OLD:
-        raise Unsupported(
-            "the store takes no images",
-            path=found.path,
-            why=found.why,
-            do="start rkt 1.12.0 or later on it as root: it keeps a copy and migrates the database",
-        )
-    if found.state is CatalogueState.LATER:
-        raise Unsupported(
-            "the store takes no images", path=found.path, why=found.why, do="use a later version of Orlop"
-        )
+    refusal = unchangeable(root, model)
+    if refusal is None:
+        return
+    found, what = model.catalogue, "the store takes no images"
+    if found.state in (CatalogueState.OLD, CatalogueState.LATER):
+        raise Unsupported(what, path=found.path, why=found.why, do=refusal.do)
+    raise Refused(what, refusal.reasons, path=found.path, do=refusal.do)
 
 
 def discard(root: Root, name: str) -> None:
