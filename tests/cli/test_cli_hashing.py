@@ -103,3 +103,16 @@ def test_bytes_are_told_with_rate_time_and_a_bar() -> None:
     assert "[" not in format.hashing(25_000_000, 100_000_000, 10.0, width=45)
     assert format.hashing(0, 100, 0.0, width=200).endswith("0 B of 100 B, 0 B/s")
     assert format.duration(3 * 3600 + 125) == "3 h 2 min"
+
+
+def test_what_was_verified_is_listed_with_its_date_until_a_byte_is_written(
+    orlop: Orlop, registry: RegistrySample
+) -> None:
+    orlop("check", registry.path, "--content")
+    images = orlop("ls", registry.path, "--json").objects("image")
+    assert {image["trust"] for image in images} == {"verified"}
+    assert all(image["verified_at"] for image in images)
+    blob = max(Path(registry.path).rglob("blobs/**/data"), key=lambda path: path.stat().st_size)
+    blob.write_bytes(blob.read_bytes())
+    trusts = {image["trust"] for image in orlop("ls", registry.path, "--json").objects("image")}
+    assert trusts == {"verified", "linked"}

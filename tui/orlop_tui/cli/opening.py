@@ -32,7 +32,7 @@ def every(path: str, driver: str | None) -> Iterator[tuple[Store, ...]]:
     from orlop import kinds
 
     with Meter() as meter, places.explained(path):
-        found = kinds.open_all(path, progress=meter)
+        found = kinds.open_all(path, progress=meter, verified=places.verified)
     try:
         chosen = tuple(store for store in found if driver in (None, store.identity.scope))
         if not chosen:

@@ -1,5 +1,6 @@
 """Where this host may keep stores: the one place of the program that reads the environment for it."""
 
+import functools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,8 +93,9 @@ def _store_near(path: str) -> str | None:
 _INNER = ("docker", "registry", "rkt", "lib/docker", "var/lib/docker", "var/lib/registry", "var/lib/rkt")
 
 
+@functools.cache
 def verified(identity: StoreId) -> "VerifiedCache":
-    """What was hashed of a store before, from the user's cache folder."""
+    """What was hashed of a store before, from the user's cache folder; the same object for the same store."""
     from platformdirs import user_cache_path
 
     from orlop.verified import VerifiedCache
