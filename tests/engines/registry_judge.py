@@ -49,6 +49,10 @@ class Question(NamedTuple):
     reference: str
     """A tag or a digest."""
 
+    @property
+    def is_tag(self) -> bool:
+        return ":" not in self.reference
+
 
 class Reply(NamedTuple):
     """What the registry answers, its bytes as their digest."""
@@ -314,8 +318,7 @@ def pulled_one_by_one(service: Service, wanted: Everything, questions: Collectio
     folder = Path(tempfile.mkdtemp(prefix="orlop-pulled-"))
     try:
         for question in questions:
-            mark = "@" if ":" in question.reference else ":"
-            name = f"{question.repository}{mark}{question.reference}"
+            name = _name(question)
             (folder / question.repository).parent.mkdir(parents=True, exist_ok=True)
             image = f"docker://{service.host}/{name}"
             skopeo("copy", "-q", "--all", "--src-tls-verify=false", image, f"dir:{folder / name}")
@@ -327,9 +330,12 @@ def pulled_one_by_one(service: Service, wanted: Everything, questions: Collectio
     return len(questions)
 
 
+def _name(question: Question) -> str:
+    return f"{question.repository}{':' if question.is_tag else '@'}{question.reference}"
+
+
 def _expect_copy(folder: Path, question: Question, wanted: Everything) -> None:
-    mark = "@" if ":" in question.reference else ":"
-    copy = folder / f"{question.repository}{mark}{question.reference}"
+    copy = folder / _name(question)
     manifest = (copy / "manifest.json").read_bytes()
     assert Digest.of(manifest) == wanted.replies[question].content, question
     for path in copy.iterdir():
@@ -359,12 +365,12 @@ def expect_served(service: Service, wanted: Everything, *touched: str) -> tuple[
     Args:
         service: it runs.
         wanted: the answers.
-        touched: repositories of which each manifest is taken by a `skopeo copy` of its own.
+        touched: repositories of which each tag is taken by a `skopeo copy` of its own.
     """
     found = expect_answers(service, wanted)
     taken = pulled(service, found, found.served())
     if touched:
-        taken += pulled_one_by_one(service, found, found.served(*touched))
+        taken += pulled_one_by_one(service, found, [each for each in found.served(*touched) if each.is_tag])
     return len(found.replies), taken
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from orlop import apply as executor
 from orlop import times
-from orlop.intent import Clean, Intent, Remove
+from orlop.intent import Clean, Intent
 from orlop.journal import Journal, State
 from orlop.progress import Silent
 from orlop.store import Store
@@ -43,7 +43,7 @@ from tests.engines.test_engine_registry_import import archived
 if TYPE_CHECKING:
     from tests.engines.registry_maker import MadeRegistry
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
 Figure = Callable[[str], None]
 Act: TypeAlias = Callable[[Store, Journal], object]
@@ -141,7 +141,7 @@ class Bench:
                 assert old & new <= (tags or frozenset()) <= old | new
             assert self.answers.catalog & self.after.catalog <= found.catalog
             self.compared += len(found.replies)
-            tagged = [each for each in found.served() if ":" not in each.reference]
+            tagged = [each for each in found.served() if each.is_tag]
             listed = {Question(name, MANIFESTS, tag) for name, tags in found.tags.items() for tag in tags or ()}
             assert listed == set(tagged), "a tag is listed and leads nowhere"
             self.copies += pulled(service, found, [each for each in tagged if each.repository in self.touched])
@@ -174,14 +174,10 @@ def prepared(made_registry: "MadeRegistry", tmp_path: Path) -> Mapping[str, tupl
     return {
         "import": (staged, lambda store: importing),
         "clean": (plain, lambda store: Clean(before=now, untagged=True)),
-        "rm": (
-            plain,
-            lambda store: Remove(keys=(*store.find("team/multi:all"), *store.find("team/signed:v1"))),
-        ),
     }
 
 
-@pytest.mark.parametrize("what", ["import", "clean", "rm"])
+@pytest.mark.parametrize("what", ["import", "clean"])
 def test_the_registry_serves_a_cut_store_and_both_ways_out_reach_what_they_promise(
     made_registry: "MadeRegistry",
     prepared: Mapping[str, tuple[Path, Callable[[Store], Intent]]],
@@ -193,7 +189,7 @@ def test_the_registry_serves_a_cut_store_and_both_ways_out_reach_what_they_promi
     bench = Bench(root, intent, made_registry.answers)
     judged = [bench.original, bench.changed]
     cuts: list[tuple[Act, int]] = [(bench.apply, after) for after in range(bench.forward + 1)]
-    cuts += [(undo, after) for after in (0, bench.back // 2, bench.back)]
+    cuts += [(undo, after) for after in (0, bench.back // 2)]
     for act, after in cuts:
         try:
             bench.cut(act, after)

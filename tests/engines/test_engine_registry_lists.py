@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import shutil
 import subprocess
 import zlib
 from collections.abc import Callable, Iterator
@@ -63,6 +64,7 @@ def asking(made: "MadeRegistry") -> Iterator[Service]:
     service = Service(made.root)
     with service.running():
         yield service
+    shutil.rmtree(service.room)
     assert state_of(made.root) == before
 
 
