@@ -39,7 +39,10 @@ _VALUE = struct.Struct(">q16s")
 _SIZE = _KEY + _VALUE.size
 _SUM = 32
 _PATIENCE = 10.0
+_SECOND = 1_000_000_000
 _TICKS = 50_000_000
+_COARSE = 2 * _SECOND
+"""The same where a file system keeps whole seconds, or every other one."""
 _NOTHING = bytes(16)
 _GONE = _VALUE.pack(0, _NOTHING)
 
@@ -190,14 +193,16 @@ def version_text(version: Version) -> str:
 def lasts(version: Version, at: int) -> bool:
     """Whether anything written to the file after an instant gives it another version.
 
-    The kernel takes the times of files from a clock of coarse ticks: what was written in
-    the same tick as the last change before would not show.
+    The kernel takes the times of files from a clock of coarse ticks: what is written in
+    the same tick as the last change would not show. Whoever sets the modification time
+    of a file cannot set that of its change.
 
     Args:
         version: of the file.
         at: nanoseconds UTC, before its bytes were read.
     """
-    return at - max(version[2], version[3]) >= _TICKS
+    changed = version[3]
+    return at - changed >= (_TICKS if changed % _SECOND else _COARSE)
 
 
 def _key(digest: str, version: str) -> bytes:

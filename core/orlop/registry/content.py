@@ -16,10 +16,10 @@ from orlop.digest import hasher
 from orlop.errors import Cancelled, NotFound, OrlopError
 from orlop.fs import Folder, Root, translate
 from orlop.progress import CONTENTS, Progress
-from orlop.registry.loose import Stamp, settled, stamp_of
+from orlop.registry.loose import Stamp, stamp_of
 from orlop.spread import Told, spread
 from orlop.store import Hashing
-from orlop.verified import Proof, VerifiedCache, version_text
+from orlop.verified import Proof, VerifiedCache, lasts, version_text
 
 PIECE = 1 << 20
 """Bytes that are read at a time."""
@@ -57,7 +57,7 @@ class Task:
         try:
             with self._opened() as root, root.stream(self.path) as stream:
                 stamp = stamp_of(os.fstat(stream.fileno()))
-                lasting = settled(stamp, times.now()) is not None  # before reading: what is written then must show
+                lasting = lasts(stamp, times.now())  # asked before reading: what is written then must show
                 hashing = hasher(self.digest.partition(":")[0])
                 while piece := _piece(stream.fileno(), self.path):
                     hashing.update(piece)

@@ -197,7 +197,7 @@ class TreeTask:
             hashed=True,
             version=version,
             depth=before.depth,
-            lasting=same and lasts((0, 0, before.newest, before.newest, 0), at),
+            lasting=same and lasts(before.newest, at),
         )
 
 
@@ -233,8 +233,8 @@ def results(
 
 
 def _hash(work: Sequence[Task[R]], progress: Progress, how: Hashing) -> Iterator[R]:
-    """The largest first, in threads where these are quicker; small ones are hashed before they would be handed over."""
-    ordered = sorted(work, key=lambda task: -task.bytes)
+    """What needs no hashing first, then the largest; in threads where there is more to hash than to hand over."""
+    ordered = sorted(work, key=lambda task: (task.bytes > 0, -task.bytes))
     total = sum(task.bytes for task in ordered)
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if workers == 1 or total < _MANY or total < _LARGE * len(ordered):

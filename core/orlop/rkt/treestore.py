@@ -147,8 +147,8 @@ class Survey:
     """Of its folder."""
     depth: bytes
     """16 bytes: a hash over the names and versions of everything in it, itself included."""
-    newest: int
-    """When something in it was changed last, nanoseconds UTC."""
+    newest: Version
+    """Of what was changed last in it."""
     size: int
     """As `tree_size`."""
 
@@ -161,14 +161,14 @@ def survey(root: Root, path: str) -> Survey:
     """
     top = root.stat(path)
     seen = hashlib.blake2b(version_text(top.version).encode(), digest_size=16)
-    newest, size = max(top.mtime, top.ctime), top.size
+    newest, size = top, top.size
     for folder, name in _entries(root, path):
         found = folder.stat(name)
         size += found.size
-        newest = max(newest, found.mtime, found.ctime)
+        newest = found if found.ctime > newest.ctime else newest
         line = f"\0{join(folder.path, name)}\0{version_text(found.version)}"
         seen.update(line.encode("utf-8", "surrogateescape"))
-    return Survey(version=top.version, depth=seen.digest(), newest=newest, size=size)
+    return Survey(version=top.version, depth=seen.digest(), newest=newest.version, size=size)
 
 
 def tree_size(root: Root, path: str) -> int:
