@@ -1,7 +1,7 @@
 """A registry's storage, as screens and commands see it."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
@@ -46,8 +46,9 @@ class RegistryStore:
         self._reader = Reader(root, base)
         self._dates = Dates(verified)
         self._taking = threading.Lock()
+        self._dated: set[Key] = set()
+        """Rows whose date changed since the last refresh: its delta names them, whatever others saw between."""
         self._take(self._reader.read(progress or Silent()))
-        self._told = self._snapshot  # the last state that a delta was told against
 
     def _take(self, model: Model) -> None:
         self._dates.renew()
@@ -58,7 +59,9 @@ class RegistryStore:
     def _look_at_dates(self) -> None:
         """Show what was verified, or found wrong, since the rows were made."""
         if self._dates.renew():
-            self._snapshot = replace(self._snapshot, rows=proven(self._model, self._snapshot.rows, self._dates))
+            before = self._snapshot.rows
+            self._snapshot = replace(self._snapshot, rows=proven(self._model, before, self._dates))
+            self._dated.update(new.key for old, new in zip(before, self._snapshot.rows, strict=True) if new is not old)
 
     @property
     def identity(self) -> StoreId:
@@ -149,14 +152,15 @@ class RegistryStore:
         """As the Protocol says; with hints, or none of them, a sweep by times follows (`Reader.again`)."""
         model = self._reader.read(Silent()) if hints is None else self._reader.again(hints)
         with self._taking:
+            before = self._snapshot
             if model is not None:
                 self._take(model)
             else:
                 self._model = replace(self._model, seen_at=self._reader.looked_at)
-                self._snapshot = replace(self._snapshot, seen_at=self._reader.looked_at, notes=self._notes())
+                self._snapshot = replace(before, seen_at=self._reader.looked_at, notes=self._notes())
                 self._look_at_dates()
-            before, self._told = self._told, self._snapshot
-        return delta(before, self._told)
+            dated, self._dated = self._dated, set()
+            return delta(before, self._snapshot, dated)
 
     def _notes(self) -> tuple[Note, ...]:
         """Those of the model, and how old the oldest part of it is where it does not all fit into one look."""
@@ -184,15 +188,15 @@ def identity_of(root: Root) -> StoreId:
     return StoreId(kind=KIND, scope="", path=root.path, token=f"{KIND}-{found.device:x}-{found.inode:x}")
 
 
-def delta(before: Snapshot, after: Snapshot) -> Delta:
-    """What differs between two snapshots of one store."""
+def delta(before: Snapshot, after: Snapshot, dated: Set[Key] = frozenset()) -> Delta:
+    """What differs between two snapshots of one store, and what else was changed since a delta was told."""
     if before.rows is after.rows:
-        return Delta(snapshot=after, added=frozenset(), removed=frozenset(), changed=frozenset())
+        return Delta(snapshot=after, added=frozenset(), removed=frozenset(), changed=frozenset(dated))
     old = by_key(before.rows)
     new = by_key(after.rows)
     return Delta(
         snapshot=after,
         added=frozenset(new.keys() - old.keys()),
         removed=frozenset(old.keys() - new.keys()),
-        changed=frozenset(key for key in new.keys() & old.keys() if new[key] != old[key]),
+        changed=frozenset(key for key in new.keys() & old.keys() if key in dated or new[key] != old[key]),
     )

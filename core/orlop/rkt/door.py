@@ -1,7 +1,7 @@
 """An ACI image store, as screens and commands see it."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
@@ -47,16 +47,24 @@ class RktStore:
         self._root = root
         self._dates = Dates(verified)
         self._taking = threading.Lock()
+        self._dated: set[Key] = set()
+        """Rows whose date changed since the last refresh: its delta names them, whatever others saw between."""
         self._identity = identity_of(root)
         self._parts: Parts = read_parts(root, progress=progress or Silent(), previous=None, touched=Touched(None))
         self._take(join_model(root, self._parts))
-        self._told = self._snapshot  # the last state that a delta was told against
 
     def _take(self, model: Model) -> None:
         self._dates.renew()
         self._model = model
         found = snapshot(model, self._identity)
         self._snapshot = replace(found, rows=proven(model, found.rows, self._dates)) if self._dates else found
+
+    def _look_at_dates(self) -> None:
+        """Show what was verified, or found wrong, since the rows were made."""
+        if self._dates.renew():
+            before = self._snapshot.rows
+            self._snapshot = replace(self._snapshot, rows=proven(self._model, before, self._dates))
+            self._dated.update(new.key for old, new in zip(before, self._snapshot.rows, strict=True) if new is not old)
 
     @property
     def identity(self) -> StoreId:
@@ -113,8 +121,7 @@ class RktStore:
             yield from found
         finally:
             with self._taking:
-                if self._dates.renew():
-                    self._snapshot = replace(self._snapshot, rows=proven(self._model, self._snapshot.rows, self._dates))
+                self._look_at_dates()
 
     def rules(self) -> tuple[Rule, ...]:
         from orlop.rkt.rules import RULES
@@ -145,9 +152,10 @@ class RktStore:
         self._parts = read_parts(self._root, progress=Silent(), previous=self._parts, touched=Touched(hints))
         model = join_model(self._root, self._parts)
         with self._taking:
+            before = self._snapshot
             self._take(model)
-            before, self._told = self._told, self._snapshot
-        return delta(before, self._told)
+            dated, self._dated = self._dated, set()
+            return delta(before, self._snapshot, dated)
 
     def watched(self) -> tuple[str, ...]:
         """As the Protocol says: the database, trees, ``tmp``, and the folders that hold archives and manifests."""
@@ -185,13 +193,15 @@ def identity_of(root: Root) -> StoreId:
     return StoreId(kind=KIND, scope="", path=root.path, token=f"{KIND}-{found.device:x}-{found.inode:x}")
 
 
-def delta(before: Snapshot, after: Snapshot) -> Delta:
-    """What differs between two snapshots of one store."""
+def delta(before: Snapshot, after: Snapshot, dated: Set[Key] = frozenset()) -> Delta:
+    """What differs between two snapshots of one store, and what else was changed since a delta was told."""
+    if before.rows is after.rows:
+        return Delta(snapshot=after, added=frozenset(), removed=frozenset(), changed=frozenset(dated))
     old = by_key(before.rows)
     new = by_key(after.rows)
     return Delta(
         snapshot=after,
         added=frozenset(new.keys() - old.keys()),
         removed=frozenset(old.keys() - new.keys()),
-        changed=frozenset(key for key in new.keys() & old.keys() if new[key] != old[key]),
+        changed=frozenset(key for key in new.keys() & old.keys() if key in dated or new[key] != old[key]),
     )
