@@ -254,7 +254,7 @@ _RULES = (
         "the most that its removal can free.",
         causes="Layers are kept once, however many repositories link them.",
         engine="It tells neither number.",
-        do="`orlop df PATH` shows the same for rows.",
+        do="`orlop ls PATH` shows the same for each image.",
     ),
     Rule(
         id="RG21",

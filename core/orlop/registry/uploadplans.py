@@ -78,7 +78,7 @@ def _named(model: Model, text: str) -> tuple[Repository, Upload]:
     repository = model.repositories.get(name)
     upload = repository.uploads.get(identity) if repository is not None else None
     if repository is None or upload is None:
-        raise NotFound(f"there is no upload {text}", do="name one as REPOSITORY/ID, as `orlop df PATH` lists them")
+        raise NotFound(f"there is no upload {text}", do="name one as REPOSITORY/ID, as `orlop uploads PATH` lists them")
     return repository, upload
 
 
