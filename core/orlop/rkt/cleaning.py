@@ -12,9 +12,10 @@ from orlop.intent import Clean
 from orlop.plan import Plan, Refusal
 from orlop.records import StoreId
 from orlop.rkt import catalogue, layout
+from orlop.rkt.changeable import unchangeable
 from orlop.rkt.leftovers import LOCK_FILE, TEMPORARY
 from orlop.rkt.model import CatalogueState, Image, Model, State
-from orlop.rkt.planning import Steps, counted, hashed, short, title, unchangeable
+from orlop.rkt.planning import Steps, counted, hashed, short, title
 from orlop.rkt.remoteplans import shown
 
 _GONE = (State.MISSING, State.WRONG_KIND)

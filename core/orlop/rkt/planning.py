@@ -15,20 +15,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from orlop.errors import NotFound, WrongKind
-from orlop.fs import Root, Stat, changed_meanwhile
+from orlop.fs import Root, changed_meanwhile
 from orlop.intent import Intent
 from orlop.plan import Place, Plan, Quarantine, Reason, Refusal, Replace, Step
 from orlop.progress import Silent
 from orlop.records import StoreId
 from orlop.rkt import checkimages, layout
-from orlop.rkt.catalogue import DropImage, Edit, Format, ImageRow, PutImage, SetLatest, SetTreeSize
-from orlop.rkt.cataloguefile import LIMIT, QL, SQLITE_JOURNAL, SQLITE_LOG
+from orlop.rkt.catalogue import DropImage, Edit, ImageRow, PutImage, SetLatest, SetTreeSize
+from orlop.rkt.cataloguefile import QL
+from orlop.rkt.changeable import catalogue_bytes, catalogue_format, stat_of, unchangeable
 from orlop.rkt.choosing import Chooser
 from orlop.rkt.content import Verdict, verdicts
 from orlop.rkt.files import DATABASE_MODE, FOLDER_MODE, MANIFEST_MODE
 from orlop.rkt.imagefiles import parsed
-from orlop.rkt.model import Blob, CatalogueState, Image, Manifest, Model, State, Tree
-from orlop.rkt.qlcatalogue import LOG, QlFormat
+from orlop.rkt.model import Blob, Image, Manifest, Model, State, Tree
 from orlop.rkt.rows import key_of
 
 MANY = 20
@@ -37,7 +37,6 @@ MANY = 20
 _SQLITE_MODE = 0o660
 _CHUNK = 1 << 20
 _MOVABLE = ("file", "folder", "link")
-_REPAIR = "`orlop repair PATH` puts the database right"
 
 
 class Steps:
@@ -80,7 +79,7 @@ class Steps:
         """
         if any(above in self._moved for above in _upwards(path)):
             return False
-        found = _stat(self.root, path)
+        found = stat_of(self.root, path)
         if found is None:
             return False
         if found.kind not in _MOVABLE:
@@ -296,78 +295,6 @@ def _lacking(model: Model, image: Image) -> Iterator[tuple[str, str, str]]:
     yield from (finding.identity for finding in checkimages.dependencies(model, image))
 
 
-# --- the catalogue --------------------------------------------------------------
-
-
-def unchangeable(root: Root, model: Model) -> Refusal | None:
-    """Why the rows cannot be changed; None where they can.
-
-    A log beside the database that holds something would be replayed over what was put in
-    the database's place: it is dealt with first, and by itself.
-
-    Raises:
-        NoPermission, StorageFailure: a log cannot be looked at.
-    """
-    found = model.catalogue
-    match found.state:
-        case CatalogueState.GOOD:
-            reason, do = "", ""
-        case CatalogueState.MISSING if not model.images:
-            reason, do = "", ""  # a store that is still empty: its database is made
-        case CatalogueState.OLD:
-            reason, do = found.why, "start rkt 1.12.0 or later on it as root: it keeps a copy and migrates the database"
-        case CatalogueState.LATER:
-            reason, do = found.why, "use a later version of Orlop"
-        case CatalogueState.UNREADABLE:
-            reason, do = f"{found.path} cannot be read: {found.why}", "run as root, or work on a readable copy"
-        case CatalogueState.PENDING:
-            reason, do = f"{found.log_path} is not empty: {found.why}", _REPAIR
-        case _:
-            reason, do = f"the rows in {found.path} cannot be read: {found.why}", _REPAIR
-    if not reason and (left := full_logs(root, model)):
-        reason, do = f"{left[0]} is not empty: a program was killed in a transaction", _REPAIR
-    return Refusal(action="", reasons=(reason,), do=do) if reason else None
-
-
-def full_logs(root: Root, model: Model) -> tuple[str, ...]:
-    """Paths of the logs beside the catalogue that hold something.
-
-    Raises:
-        NoPermission, StorageFailure
-    """
-    paths = (LOG,) if model.catalogue.kind == QL else (SQLITE_LOG, SQLITE_JOURNAL)
-    stats = ((path, _stat(root, path)) for path in paths)
-    return tuple(path for path, found in stats if found is not None and (found.size or found.kind != "file"))
-
-
-def catalogue_bytes(root: Root, model: Model) -> bytes:
-    """The catalogue file as it was read; one with no rows where there is none.
-
-    Raises:
-        Changed: it is no longer that.
-        NoPermission, StorageFailure
-    """
-    found = model.catalogue
-    if found.state is CatalogueState.MISSING:
-        return catalogue_format(model).empty()
-    try:
-        data = root.read(found.path, LIMIT)
-    except (NotFound, WrongKind) as error:
-        raise changed_meanwhile(found.path) from error
-    if "sha256:" + hashlib.sha256(data).hexdigest() != found.digest:
-        raise changed_meanwhile(found.path)
-    return data
-
-
-def catalogue_format(model: Model) -> Format:
-    """The format of the store's catalogue."""
-    if model.catalogue.kind == QL:
-        return QlFormat()
-    from orlop.rkt.sqlitecatalogue import SqliteFormat  # deferred: few stores have one
-
-    return SqliteFormat()
-
-
 # --- images -------------------------------------------------------------------
 
 
@@ -436,10 +363,3 @@ def _upwards(path: str) -> Iterator[str]:
     while path:
         yield path
         path = path.rpartition("/")[0]
-
-
-def _stat(root: Root, path: str) -> Stat | None:
-    try:
-        return root.stat(path)
-    except (NotFound, WrongKind):
-        return None

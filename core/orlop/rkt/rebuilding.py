@@ -17,10 +17,11 @@ from orlop.fs import Root, changed_meanwhile
 from orlop.rkt import ql
 from orlop.rkt.catalogue import Contents, Edit, ImageRow, PutImage, PutRemote
 from orlop.rkt.cataloguefile import LIMIT, QL, SQLITE_JOURNAL, SQLITE_LOG
+from orlop.rkt.changeable import catalogue_format, full_logs
 from orlop.rkt.content import Verdict
 from orlop.rkt.manifest import ImageManifest
 from orlop.rkt.model import CatalogueFile, CatalogueState, Image, Model, State
-from orlop.rkt.planning import Steps, catalogue_format, counted, full_logs, hashed, title
+from orlop.rkt.planning import Steps, counted, hashed, title
 from orlop.rkt.qlcatalogue import LOG
 from orlop.rkt.sqlitejournal import rolled_back
 from orlop.rkt.sqlitewal import applied as sqlite_applied

@@ -16,12 +16,12 @@ from orlop.errors import Malformed, OrlopError, Refused, Unsupported
 from orlop.fs import Root
 from orlop.incoming import Incoming
 from orlop.rkt import aci, layout, manifest
+from orlop.rkt.changeable import unchangeable
 from orlop.rkt.compression import LIMITS, Limits
 from orlop.rkt.errors import BadImage
 from orlop.rkt.files import BLOB_MODE
 from orlop.rkt.manifest import ImageManifest
 from orlop.rkt.model import CatalogueState, Model
-from orlop.rkt.planning import unchangeable
 
 ARCHIVE, MANIFEST = "image", "manifest"
 

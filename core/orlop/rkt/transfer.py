@@ -23,7 +23,7 @@ from orlop.errors import FetchFailed
 from orlop.rkt.compression import LIMITS
 
 if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
+    from urllib3 import BaseHTTPResponse, HTTPConnectionPool
     from urllib3.util import Url
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -357,9 +357,6 @@ def _cause(error: BaseException) -> str:
 
 
 # --- connections ---------------------------------------------------------------
-
-if TYPE_CHECKING:
-    from urllib3 import HTTPConnectionPool
 
 
 def _pool(
