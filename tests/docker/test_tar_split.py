@@ -1,6 +1,8 @@
 """The recipe of a layer's archive, and its checksum."""
 
+import gzip
 import io
+import json
 
 import pytest
 from hypothesis import given
@@ -66,3 +68,16 @@ def test_a_recipe_with_something_behind_its_end_is_malformed(behind: bytes) -> N
     recipe.add(Segment(b"header"))
     with pytest.raises(Malformed, match="follows the end"):
         list(entries(io.BytesIO(recipe.close() + behind)))
+
+
+@given(st.lists(ENTRIES, max_size=5))
+def test_entries_are_the_same_however_their_json_is_spelled(given_entries: list[Entry]) -> None:
+    recipe = Recipe()
+    for entry in given_entries:
+        recipe.add(entry)
+    usual = recipe.close()
+    lines = gzip.decompress(usual).splitlines()
+    spelled = b"\n".join(json.dumps(json.loads(line), sort_keys=True, indent=None).encode() for line in lines)
+    otherwise = gzip.compress(spelled)
+    assert list(entries(io.BytesIO(otherwise))) == list(entries(io.BytesIO(usual)))
+    assert content_size(io.BytesIO(otherwise)) == content_size(io.BytesIO(usual))

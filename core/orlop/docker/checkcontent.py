@@ -20,9 +20,9 @@ from orlop.store import Hashing
 from orlop.verified import Proof, Seen
 
 _MANY = 64 << 20
-"""Bytes of all layers together from which on threads are worth their start."""
-_LARGE = 16 << 10
-"""Bytes of a layer for each byte of its recipe's file from which on its files are large enough for threads."""
+"""Bytes of layers with large files from which on threads are worth their start."""
+_LARGE = 512
+"""Bytes of a layer to one of its recipe from which on its files are large; such a recipe has 50 to 100 for a file."""
 _MOST = 1 << 50
 _LOOK = 50
 """Layers that were verified before between two reports of progress."""
@@ -57,7 +57,7 @@ def contents(
     tasks = [task for layer in wanted if (task := _task(root, model, layer, how)) and task.place.recipe not in unusable]
     hindered: list[Result] = []
     late: list[Result] = []
-    for result in _hashed(_waiting(root, tasks, how, progress), how, progress):
+    for result in _hashed(root, _waiting(root, tasks, how, progress), how, progress):
         _remember(how, result)
         if result.hindered:
             hindered.append(result)
@@ -188,10 +188,23 @@ def _remember(how: Hashing, result: Result) -> None:
 # --- hashing -----------------------------------------------------------------
 
 
-def _hashed(tasks: Sequence[Task], how: Hashing, progress: Progress) -> Iterator[Result]:
+def _suits_threads(root: Root, tasks: Sequence[Task], total: int) -> bool:
+    """Whether most bytes are in large files: at small ones Python itself is the work, which one thread does best."""
+    large = sum(task.size for task in tasks if task.size > _LARGE * _size_of(root, task.place.recipe))
+    return large >= max(_MANY, total // 2)
+
+
+def _size_of(root: Root, path: str) -> int:
+    try:
+        return root.stat(path).size
+    except OrlopError:
+        return _MOST
+
+
+def _hashed(root: Root, tasks: Sequence[Task], how: Hashing, progress: Progress) -> Iterator[Result]:
     total = sum(task.size for task in tasks)
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if workers == 1 or total < _MANY:
+    if workers == 1 or not _suits_threads(root, tasks, total):
         yield from spread(tasks, progress, what=CONTENTS, total=total, budget=how.budget)
         return
     with ThreadPoolExecutor(workers, thread_name_prefix="hashing") as threads:
