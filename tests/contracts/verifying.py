@@ -124,7 +124,7 @@ class Timeless(VerifiedCache):
 
     def add(self, proofs: Iterable[Proof]) -> None:
         super().add(
-            Proof(digest=_without(proof.digest), version=_without(proof.version), at=proof.at, depth=bytes(16))
+            Proof(digest=_without(proof.digest), version=_without(proof.version), at=proof.at, depth=proof.depth)
             for proof in proofs
         )
 

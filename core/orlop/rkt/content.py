@@ -148,7 +148,7 @@ class ArchiveTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeTask:
-    """One rendered tree to look at, and to hash where it is not as it was when it was verified."""
+    """One rendered tree to hash."""
 
     root: str
     id: str
@@ -157,13 +157,11 @@ class TreeTask:
     """The hash that was kept of it."""
     size: int
     """Bytes, about."""
-    known: bytes | None = None
-    """The depth at which it was verified."""
 
     @property
     def bytes(self) -> int:
         """For `orlop.spread`."""
-        return 0 if self.known is not None else self.size
+        return self.size
 
     def run(self, told: Told) -> TreeVerdict:
         """Hash it.
@@ -177,8 +175,6 @@ class TreeTask:
                 at = times.now()
                 before = treestore.survey(root, self.path)
                 version = before.version
-                if before.depth == self.known:
-                    return TreeVerdict(id=self.id, actual=self.expected, sound=True, size=before.size)
                 sound, actual = treestore.matches(root, self.path, self.expected, _Counting(told))
                 same = treestore.survey(root, self.path).depth == before.depth
         except NotFound:
@@ -222,8 +218,16 @@ def verdicts(
 def results(
     root: Root, model: Model, images: Iterable[Image], trees: Iterable[Tree], progress: Progress, how: Hashing
 ) -> Iterator[Result]:
-    """Hash archives and rendered trees, as `verdicts`; a tree that was verified before is looked at all the same."""
-    work: list[Task[Result]] = [*_archives(root, images, how), *_trees(root, model, trees, how)]
+    """Hash archives and rendered trees, as `verdicts`; a tree that was verified before has its verdict all the same."""
+    work: list[Task[Result]] = [*_archives(root, images, how)]
+    there = [tree for tree in trees if tree.hash is not None and not tree.problem]
+    for number, tree in enumerate(there):
+        progress.step("trees", number, len(there))
+        known = _verified_tree(root, tree, how)
+        if known is not None:
+            yield known
+        else:
+            work.append(_tree_task(root, model, tree))
     for result in _hash(work, progress, how):
         if isinstance(result, Verdict):
             _note(how.verified, model.images[result.key], result)
@@ -283,23 +287,23 @@ def _known(root: Root, image: Image, how: Hashing) -> Version | None:
     return version if how.verified.find(image.key, version_text(version)) is not None else None
 
 
-def _trees(root: Root, model: Model, trees: Iterable[Tree], how: Hashing) -> Iterator[TreeTask]:
-    for tree in trees:
-        if tree.problem or tree.hash is None:
-            continue
-        known: bytes | None = None
-        if how.verified is not None and not how.again:
-            known = _depth(root, tree, tree.hash, how.verified)
-        size = 0 if known is not None else _size(root, model, tree)
-        yield TreeTask(root=root.path, id=tree.id, path=tree.path, expected=tree.hash, size=size, known=known)
-
-
-def _depth(root: Root, tree: Tree, expected: str, verified: VerifiedCache) -> bytes | None:
+def _verified_tree(root: Root, tree: Tree, how: Hashing) -> TreeVerdict | None:
+    """The verdict of a tree that is as it was when it was verified; None for any other."""
+    if how.verified is None or how.again or tree.hash is None:
+        return None
     try:
-        seen = verified.find(expected, version_text(root.stat(tree.path).version))
+        seen = how.verified.find(tree.hash, version_text(root.stat(tree.path).version))
+        found = treestore.survey(root, tree.path) if seen is not None else None
     except OrlopError:
         return None  # hashing says what is wrong with it
-    return seen.depth if seen is not None else None
+    if seen is None or found is None or found.depth != seen.depth:
+        return None
+    return TreeVerdict(id=tree.id, actual=tree.hash, sound=True, size=found.size)
+
+
+def _tree_task(root: Root, model: Model, tree: Tree) -> TreeTask:
+    size = _size(root, model, tree)
+    return TreeTask(root=root.path, id=tree.id, path=tree.path, expected=tree.hash or "", size=size)
 
 
 def _size(root: Root, model: Model, tree: Tree) -> int:
