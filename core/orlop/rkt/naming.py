@@ -59,5 +59,5 @@ def refuse_tag(intent: Tag | Untag) -> Unsupported:
     return Unsupported(
         f"an image of an ACI store cannot be {verb}",
         why="its name is inside its manifest, and its key is the hash of all its bytes",
-        do="`orlop rm` removes the image; the key L, or `orlop latest`, says which of a name is the latest",
+        do="`orlop rm` removes the image; `orlop latest` says which image of a name is the latest",
     )

@@ -17,10 +17,9 @@ from orlop.rkt.model import Image, Model, State
 from orlop.rkt.planning import Steps, counted, image_of, short, some, title
 from orlop.rkt.rows import key_of
 
-_DO = (
-    "`rkt list` shows the pods: stop and remove them first; images that need it can go in the same change. "
-    "rkt itself removes an image whoever needs it"
-)
+_PODS = "`rkt list` shows the pods: stop and remove them first"
+_OTHERS = "delete the images that need it in the same change"
+_ANYWAY = "rkt itself removes an image whoever needs it"
 
 
 def plan_removal(root: Root, model: Model, identity: StoreId, intent: Remove) -> Plan | Refusal:
@@ -36,13 +35,21 @@ def plan_removal(root: Root, model: Model, identity: StoreId, intent: Remove) ->
     for key in keys:
         steps.obstacles += obstacles(model, model.images[key])
         steps.drop(key)
-    steps.obstacles += _needed(steps, frozenset(keys))
+    needed = list(_needed(steps, frozenset(keys)))
+    do = "; ".join(
+        [
+            *([_PODS] if any(one.startswith("pod ") for one in steps.obstacles) else []),
+            *([_OTHERS] if needed else []),
+            _ANYWAY,
+        ]
+    )
+    steps.obstacles += needed
     for key in keys:
         _say(steps, model.images[key])
         _trees(steps, key)
     if keys and not model.pods_known:
         steps.say("note", "pods", "they cannot all be known here: make sure that none uses an image that goes")
-    return steps.plan(identity, intent, action, do=_DO, rows=True)
+    return steps.plan(identity, intent, action, do=do, rows=True)
 
 
 def obstacles(model: Model, image: Image) -> Iterator[str]:

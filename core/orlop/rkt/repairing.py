@@ -192,7 +192,7 @@ class _Mending:
         if verdict is None or not verdict.sound:
             return "the archive is not what its key says, and the row may be right: repair that first"
         self._change(image.key, size=image.blob.size)
-        because = f"{image.blob.size} bytes instead of {image.row.size}: its archive has its key"
+        because = f"{image.blob.size} bytes instead of {image.row.size} bytes: its archive has its key"
         self.steps.say("repair", f"row of {title(self.model, image.key)}", because)
         return ""
 
