@@ -102,7 +102,7 @@ class ArchiveTask:
     size: int
     """Bytes, as they were when the store was read."""
     stored: bytes = b""
-    """sha256 of the stored manifest as it was read; empty where there is none to compare."""
+    """sha256 of the stored manifest as it was read; empty where there is none, or nothing is remembered."""
     known: Version | None = None
     """The version in which it was hashed before: then only its manifest is read."""
 
@@ -272,7 +272,8 @@ def _archives(root: Root, images: Iterable[Image], how: Hashing) -> Iterator[Arc
             compared |= how.verified.find(comparison(image.key, known), text) is not None
         if known is not None and compared:
             continue
-        stored = hashlib.sha256(found.raw).digest() if found.raw is not None and found.parsed is not None else b""
+        compares = how.verified is not None and found.raw is not None and found.parsed is not None
+        stored = hashlib.sha256(found.raw or b"").digest() if compares else b""
         yield ArchiveTask(root=root.path, key=image.key, size=image.blob.size, stored=stored, known=known)
 
 
