@@ -75,13 +75,19 @@ def test_a_tree_without_end_is_given_up(storage: Storage, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("worked", "fetched", "waits"), [(0.05, 4096, True), (0.05, 0, False), (0.9, 4096, False), (0.01, None, True)]
+    ("busy", "fetched", "waits"), [(0.1, 4096, True), (0.1, 0, False), (0.9, 1 << 30, False), (0.8, 4096, False)]
 )
 def test_it_begins_only_where_the_reader_waits_for_a_disk(
-    monkeypatch: pytest.MonkeyPatch, worked: float, fetched: int | None, waits: bool
+    monkeypatch: pytest.MonkeyPatch, busy: float, fetched: int, waits: bool
 ) -> None:
     reader = ahead._Reader()
     reader._before = (10.0, 5.0, 1000)
-    after = (11.0, 5.0 + worked, -1 if fetched is None else 1000 + fetched)
+    after = (11.0, 5.0 + busy, 1000 + fetched)
     monkeypatch.setattr(ahead._Reader, "_now", lambda _: after)
     assert reader.waits() is waits
+
+
+def test_a_reader_that_works_is_not_said_to_wait() -> None:
+    reader = ahead._Reader()
+    assert sum(number * number for number in range(200_000))
+    assert not reader.waits()

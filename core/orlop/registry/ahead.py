@@ -3,8 +3,9 @@
 A store of many small files costs a visit to the disk for each, one after the other,
 unless the system has them in memory. Disks and networks answer many questions in the
 time of one. The threads here look at every folder and small file and throw away what
-they see: the reader then finds it in memory, or meets them on the way. They are
-started only while the reader waits for the disk, so that a warm store costs nothing.
+they see: the reader then finds it in memory, or meets them on the way. They begin only
+when the reader has waited for the disk for a while, not for a core, and end when no
+more comes from it: a store in memory is read faster alone.
 """
 
 import contextlib
@@ -20,14 +21,19 @@ from orlop.fs import Folder, Root
 
 WORKERS = 8
 """More do not make it faster: measured on a virtual disk, 92 s alone, 33 s with 8, 31 s with 32."""
-_LOOK = 0.3
+_LOOK = 0.5
 """Seconds between two looks at what the reader does."""
-_BUSY = 0.5
-"""Share of a core from which on a reader is not waiting."""
+_LOOKS = 2
+"""Looks in turn that must find it waiting."""
+_WAITING = 0.3
+"""Share of the time that a reader must wait for a disk; what the system does for it meanwhile is work."""
+_LITTLE = 256 * 1024
+"""Bytes from the disk between two looks, below which all is in memory and nothing is won."""
 _SMALL = 64 * 1024
 """Bytes of the largest file that is read; layers are only looked at."""
 _DIGEST = 64
 """Characters of a folder's name from which on it is a digest, whose few files are looked at at once."""
+_PROCESS = "/proc/self/io"
 _MOST = 4_000_000
 """Folders and files that are looked at; a hostile tree has no end."""
 
@@ -50,8 +56,8 @@ class Ahead:
         self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
-        if not _tells():
-            return self
+        if not os.path.exists(_PROCESS):
+            return self  # no system that tells a reader that waits from one that works
         watch = threading.Thread(target=self._watch, args=(_Reader(),), name="read-ahead", daemon=True)
         self._threads.append(watch)
         watch.start()
@@ -74,10 +80,20 @@ class Ahead:
             thread.start()
 
     def _watch(self, reader: "_Reader") -> None:
-        while not self._over.wait(_LOOK):
-            if reader.waits():
-                self.start()
+        looks = 0
+        while looks < _LOOKS:
+            if self._over.wait(_LOOK):
                 return
+            looks = looks + 1 if reader.waits() else 0
+        self.start()
+        before = _fetched(_PROCESS)
+        while not self._over.wait(_LOOK):
+            now = _fetched(_PROCESS)
+            if 0 <= now - before < _LITTLE:
+                self._over.set()
+                with self._news:
+                    self._news.notify_all()
+            before = now
 
     # --- the threads -----------------------------------------------------------
 
@@ -137,33 +153,34 @@ class Ahead:
 
 
 class _Reader:
-    """What the thread that made it does: whether it computes, or waits for a disk."""
+    """What the thread that made it does: whether it works, waits for a core, or waits for a disk."""
 
     def __init__(self) -> None:
-        self._io = f"/proc/self/task/{threading.get_native_id()}/io"
-        self._clock = time.pthread_getcpuclockid(threading.get_ident())
+        here = f"/proc/self/task/{threading.get_native_id()}"
+        self._io = f"{here}/io"
+        self._times = f"{here}/schedstat"
         self._before = self._now()
 
     def _now(self) -> tuple[float, float, int]:
-        return time.monotonic(), time.clock_gettime(self._clock), self._from_disk()
-
-    def _from_disk(self) -> int:
-        """Bytes that were fetched from a disk for it; -1 where the system does not count them."""
+        """The time, seconds spent working or waiting for a core, bytes from the disk."""
         try:
-            with open(self._io, "rb") as file:
-                return next((int(line.split()[1]) for line in file if line.startswith(b"read_bytes:")), -1)
+            with open(self._times, "rb") as file:
+                worked, queued, _ = (int(number) for number in file.read().split())
         except (OSError, ValueError):
-            return -1
+            return time.monotonic(), 0.0, 0  # nothing can be told: no bytes ever come
+        return time.monotonic(), (worked + queued) / 1e9, _fetched(self._io)
 
     def waits(self) -> bool:
-        """Whether it waited for a disk more than it worked since the last question."""
+        """Whether it waited for a disk for most of the time since the last question."""
         before, self._before = self._before, self._now()
-        wall, worked = self._before[0] - before[0], self._before[1] - before[1]
-        if self._before[2] < 0:
-            return worked < wall * _BUSY / 2  # it may be one that shares its core with many
-        return self._before[2] > before[2] and worked < wall * _BUSY
+        wall, busy, fetched = (now - then for now, then in zip(self._before, before, strict=True))
+        return fetched > 0 and wall - busy > wall * _WAITING
 
 
-def _tells() -> bool:
-    """Whether this system can tell a reader that waits from one that works."""
-    return hasattr(time, "pthread_getcpuclockid") and os.path.isdir("/proc/self/task")
+def _fetched(path: str) -> int:
+    """Bytes that a thread or process got from a disk or network so far (proc(5), ``io``); -1 where that is not told."""
+    try:
+        with open(path, "rb") as file:
+            return next((int(line.split()[1]) for line in file if line.startswith(b"read_bytes:")), -1)
+    except (OSError, ValueError):
+        return -1
