@@ -234,8 +234,8 @@ def test_the_same_is_found_wherever_it_is_hashed(
         rows = [(row.id, row.trust) for row in store.rows().rows]
     for module in (registry_content, rkt_content):
         monkeypatch.setattr(module, "_MANY", 0)
+        monkeypatch.setattr(module, "_LARGE", 0)
         monkeypatch.setattr(module, "ThreadPoolExecutor", lambda *_, **__: EXECUTORS[executor]())
-    monkeypatch.setattr(rkt_content, "_LARGE", 0)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     cache = VerifiedCache(None, "store")
     with opened(subject, cache) as store:

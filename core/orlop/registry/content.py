@@ -25,6 +25,8 @@ PIECE = 1 << 20
 """Bytes that are read at a time."""
 _MANY = 64 << 20
 """Bytes of all blobs together from which on threads are worth their start."""
+_LARGE = 128 << 10
+"""Bytes of the mean blob from which on threads do not stand in each other's way."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -136,7 +138,7 @@ def hash_all(
         work = [task for task, stamp in _stamped(root, work) if not _known(how.verified, task, stamp)]
     total = sum(task.size for task in work)
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if workers == 1 or total < _MANY:
+    if workers == 1 or total < _MANY or total < _LARGE * len(work):
         results = spread(work, progress, what=CONTENTS, total=total, budget=how.budget)
         yield from (_noted(how, result) for result in results)
         return
