@@ -1,3 +1,4 @@
+import gc
 import io
 import json
 import shutil
@@ -42,7 +43,10 @@ def orlop(capsys: pytest.CaptureFixture[str]) -> Orlop:
 
     def run(*words: str | Path) -> Ran:
         capsys.readouterr()
-        code = main([str(word) for word in words])
+        try:
+            code = main([str(word) for word in words])
+        finally:
+            gc.enable()
         said = capsys.readouterr()
         return Ran(code, said.out, said.err)
 
