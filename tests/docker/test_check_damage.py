@@ -415,3 +415,17 @@ def test_a_root_still_mounted_on_itself_is_told_unless_an_engine_runs(shop: Shop
         found = [f.rule for f in check(store.root, model, None, Silent()) if f.rule == "DK19"]
         assert found == told
     store.close()
+
+
+def test_a_layer_that_a_build_left_has_a_shorter_folder_name(shop: Shop) -> None:
+    """BuildKit's layers are registered as they lie, in folders of 25 digits and letters."""
+    layer = shop.web.layers[-1]
+    folder = shop.at(layout.layer_data(shop.driver, layer.cache_id) or "")
+    folder.rename(folder.with_name("k3p9x0q2m8z1v7c5b4n6a2s8d"))
+    (shop.record(shop.web) / "cache-id").write_text(folder.with_name("k3p9x0q2m8z1v7c5b4n6a2s8d").name)
+    if shop.driver == "overlay2":
+        link = shop.at(layout.link(layer.link))
+        link.unlink()
+        link.symlink_to("../k3p9x0q2m8z1v7c5b4n6a2s8d/diff")
+    assert findings(shop) == []
+    assert row(shop, "web:1").condition is Condition.SOUND

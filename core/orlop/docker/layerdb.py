@@ -14,6 +14,8 @@ from orlop.docker.model import Layer, Mount
 from orlop.errors import NoPermission, NotFound, OrlopError
 from orlop.fs import Folder
 
+_CACHE_ID = re.compile(r"[0-9a-z]{2,64}", re.ASCII)
+"""64 hex digits; from 18.09 the engine takes any text, and BuildKit's layers have 25 digits and letters."""
 _MOUNT_ID = re.compile(r"[0-9a-f]{64}(-init)?", re.ASCII)
 _SIZE = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
 _SMALL = 4096
@@ -164,9 +166,9 @@ def _size(value: str | None, problems: dict[str, str], words: list[str], chain_i
 
 
 def _cache_id(value: str | None, problems: dict[str, str], words: list[str], chain_id: str) -> str | None:
-    if value is None or is_hex(value):
+    if value is None or _CACHE_ID.fullmatch(value) is not None:
         return value
-    problems["cache-id"] = "empty" if not value else "not 64 lower-case hex digits"
+    problems["cache-id"] = "empty" if not value else "no name of a layer's folder"
     words.append(_failed("cache-id", chain_id, "invalid cache id value"))
     return None
 
