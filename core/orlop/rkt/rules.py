@@ -22,7 +22,7 @@ _RULES = (
         "empty WAL file … exists`, once: that very failure deletes the log, and what it held is lost. An empty or "
         "missing file counts as a new store: every image is out of the list, and its files stay for ever.",
         do="Start no rkt on it before it is put right. `orlop repair PATH` applies a log that is complete, and else "
-        "makes the rows anew from the archives and manifests; remote records, last uses and the flag of the latest "
+        "makes the rows anew from the archives and manifests with `--guess`; remote records, last uses and the flag of the latest "
         "cannot be made anew. " + _UNDO,
     ),
     Rule(
@@ -45,8 +45,8 @@ _RULES = (
         causes="rkt writes the archive first and the row last, and removes the row first and the archive last: "
         "it was killed between the two, or the removal failed.",
         engine="It is in no list and nothing removes it: `image gc` goes by rows.",
-        do="`orlop repair PATH` gives it a row again where it hashes to its key; `orlop clean PATH` removes it. "
-        + _UNDO,
+        do="`orlop repair PATH` gives it a row again where it hashes to its key, and `orlop clean PATH` removes it "
+        "where it does not. " + _UNDO,
     ),
     Rule(
         id="RK04",
