@@ -5,7 +5,7 @@ import argparse
 from orlop import incoming, times
 from orlop.fs import Root
 from orlop.intent import Import
-from orlop.text import visible
+from orlop.text import masked, visible
 from orlop_tui.cli import opening
 from orlop_tui.cli.change import ask, change, check_holdable
 from orlop_tui.cli.output import Meter, Output
@@ -34,7 +34,7 @@ def fetch(arguments: argparse.Namespace) -> int:
     output = Output(json=arguments.json, full=arguments.no_trunc)
     with opening.one(arguments.path, arguments.driver) as store:
         check_holdable(store, arguments)
-        output.line(f"To fetch: {visible(arguments.url)}")
+        output.line(f"To fetch: {visible(masked('', arguments.url))}")
         ask("ask that server for it", "yes", arguments.yes)
         with Meter() as meter:
             fetched = store.fetch(arguments.url, at=times.now(), progress=meter)
