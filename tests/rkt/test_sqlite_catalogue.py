@@ -7,6 +7,7 @@ import os
 import random
 import sqlite3
 import stat
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -31,9 +32,13 @@ from orlop.rkt.catalogue import (
     SetTreeSize,
     UseImage,
 )
+from orlop.rkt.cataloguefile import catalogue_file
 from orlop.rkt.files import Files
+from orlop.rkt.model import CatalogueState
 from orlop.rkt.sqlitecatalogue import SqliteCatalogue, SqliteFormat
+from orlop.rkt.sqlitejournal import rolled_back
 from orlop.rkt.sqliteschema import APPLICATION, SCHEMA, VERSION_TABLE, Schema
+from orlop.rkt.sqlitewal import applied
 from orlop.rkt.store import AciStore
 
 
@@ -173,6 +178,37 @@ def test_a_torn_log_counts_up_to_its_last_commit(catalogue: SqliteCatalogue, fil
         assert catalogue.read() == before
     log.write_bytes(whole + whole[32:])
     assert catalogue.read().images[0].name == "committed"
+
+
+def test_a_log_of_a_few_bytes_makes_no_database_of_terabytes(
+    root: Root, catalogue: SqliteCatalogue, file: Path
+) -> None:
+    page, data = bytes(512), file.read_bytes()
+    header = struct.pack(">6I", 0x377F0682, 3007000, len(page), 0, 1, 2)
+    frame = struct.pack(">2I", 1, 0xFFFF_FFFF)
+    sums = _words(header)
+    log = header + struct.pack(">2I", *sums) + frame
+    log += struct.pack(">4I", 1, 2, *_words(page, _words(frame, sums))) + page
+    journal = struct.pack(">8s5I", bytes.fromhex("d9d505f920a163d7"), 1, 0, 0xFFFF_FFFF, 512, 512).ljust(512, b"\0")
+    journal += struct.pack(">I", 1) + page + struct.pack(">I", 0)
+
+    for combined, tail in ((applied, log), (rolled_back, journal)):
+        with pytest.raises(Malformed, match="no more than"):
+            combined(data, tail)
+    Path(f"{file}-wal").write_bytes(log)
+    with pytest.raises(Malformed) as told:
+        catalogue.read()
+    assert told.value.path == f"{layout.SQLITE}-wal"
+    assert catalogue_file(root).state is CatalogueState.DAMAGED
+
+
+def _words(data: bytes, sums: tuple[int, int] = (0, 0)) -> tuple[int, int]:
+    """The checksum of SQLite's log, over words of the small end first."""
+    one, two = sums
+    for even, odd in struct.iter_unpack("<2I", data):
+        one = (one + even + two) & 0xFFFF_FFFF
+        two = (two + odd + one) & 0xFFFF_FFFF
+    return one, two
 
 
 def _die_after_a_commit(file: Path) -> None:
@@ -383,7 +419,7 @@ def test_no_database_is_not_found(root: Root) -> None:
 def test_a_database_that_is_larger_than_is_read_is_refused(
     catalogue: SqliteCatalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlitecatalogue, "READ_LIMIT", 1000)
+    monkeypatch.setattr(sqlitecatalogue, "LARGEST", 1000)
 
     with pytest.raises(OrlopError, match="too large"):
         catalogue.read()

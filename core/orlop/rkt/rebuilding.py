@@ -151,11 +151,11 @@ class Rebuilding:
     def _sqlite_log(self, found: CatalogueFile, data: bytes) -> str:
         """What SQLite would do at its next opening: put old pages back, and take over what was committed."""
         logs = full_logs(self.root, self.model)
-        if SQLITE_JOURNAL in logs:
-            data = rolled_back(data, self._read(SQLITE_JOURNAL))
-        if SQLITE_LOG in logs:
-            data = sqlite_applied(data, self._read(SQLITE_LOG))
         try:
+            if SQLITE_JOURNAL in logs:
+                data = rolled_back(data, self._read(SQLITE_JOURNAL))
+            if SQLITE_LOG in logs:
+                data = sqlite_applied(data, self._read(SQLITE_LOG))
             catalogue_format(self.model).contents(data)
         except Malformed as error:
             return self._anew(found, error.why)

@@ -47,13 +47,10 @@ from orlop.rkt.catalogue import (
 from orlop.rkt.files import Files
 from orlop.rkt.keylocks import PATIENCE, locked
 from orlop.rkt.sqliteschema import APPLICATION, SCHEMA, VERSION_TABLE, Schema
-from orlop.rkt.sqlitewal import applied, self_contained
+from orlop.rkt.sqlitewal import LARGEST, applied, self_contained
 
 MODE = 0o660
 """Of the database: the store's group writes there, as in all of its folders."""
-
-READ_LIMIT = 256 * 1024 * 1024
-"""Bytes of a database that are read at most: more than a million images."""
 
 _HEADER = b"SQLite format 3\0"
 _LOG, _INDEX = "-wal", "-shm"
@@ -187,17 +184,19 @@ def whole(root: Root, path: str = layout.SQLITE) -> bytes:
     Raises:
         NotFound: there is no such file.
         WrongKind: it, its log or its index is no regular file.
-        TooLarge: more than `READ_LIMIT` bytes.
+        TooLarge: more than `LARGEST` bytes.
+        Malformed: its log makes it as large.
         NoPermission, StorageFailure
     """
-    data = root.read(path, READ_LIMIT)
+    data = root.read(path, LARGEST)
     if root.exists(path + _INDEX) and (kind := root.stat(path + _INDEX).kind) != "file":
         raise WrongKind(kind, "file", path=path + _INDEX)
     try:
-        log = root.read(path + _LOG, READ_LIMIT)
+        log = root.read(path + _LOG, LARGEST)
     except NotFound:
         return data
-    return applied(data, log) if log else data
+    with _named(path + _LOG):
+        return applied(data, log) if log else data
 
 
 # --- one connection ----------------------------------------------------------

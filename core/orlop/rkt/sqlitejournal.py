@@ -9,6 +9,8 @@ Facts: sqlite.org/fileformat2.html, section 3.
 import struct
 from collections.abc import Iterator
 
+from orlop.rkt.sqlitewal import with_pages
+
 _HEADER = struct.Struct(">8s5I")
 _MAGIC = bytes.fromhex("d9d505f920a163d7")
 _NUMBER = struct.Struct(">I")
@@ -23,19 +25,16 @@ def rolled_back(data: bytes, journal: bytes) -> bytes:
     Args:
         data: the database file.
         journal: the file ``…-journal``.
+
+    Raises:
+        Malformed: as `with_pages`.
     """
     pages: dict[int, bytes] = {}
-    size = width = 0
+    count = 0
     for number, page, before in _records(journal):
         pages.setdefault(number, page)
-        size, width = before, len(page)
-    if not width:
-        return data
-    whole = bytearray(data[: size * width].ljust(size * width, b"\0"))
-    for number, page in pages.items():
-        if number <= size:
-            whole[(number - 1) * width : number * width] = page
-    return bytes(whole)
+        count = before
+    return with_pages(data, pages, count) if pages else data
 
 
 def _records(journal: bytes) -> Iterator[tuple[int, bytes, int]]:

@@ -7,7 +7,12 @@ Facts: sqlite.org/fileformat2.html, section 4 (format since 3.7.0).
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+
+from orlop.errors import Malformed
+
+LARGEST = 256 << 20
+"""Bytes that a database may have, with or without its log: more than a million images."""
 
 _HEADER = struct.Struct(">8I")
 _FRAME = struct.Struct(">6I")
@@ -27,6 +32,9 @@ def applied(data: bytes, log: bytes) -> bytes:
     Args:
         data: the database file.
         log: the file ``…-wal``.
+
+    Raises:
+        Malformed: the log makes it larger than `LARGEST`; a log of a few bytes can say so.
     """
     pages: dict[int, bytes] = {}
     size = 0
@@ -39,10 +47,27 @@ def applied(data: bytes, log: bytes) -> bytes:
             size = pages_after
     if not size:
         return data
+    return with_pages(data, pages, size)
+
+
+def with_pages(data: bytes, pages: Mapping[int, bytes], count: int) -> bytes:
+    """A database of so many pages, with some of them in the place of its own.
+
+    Args:
+        data: the database file.
+        pages: at least one, all of one length, by number; the first has 1.
+        count: of pages that it is to have.
+
+    Raises:
+        Malformed: that is more than `LARGEST`.
+    """
     width = len(next(iter(pages.values())))
-    whole = bytearray(data[: size * width].ljust(size * width, b"\0"))
+    size = count * width
+    if size > LARGEST:
+        raise Malformed(f"its log makes a database of {size} bytes, and no more than {LARGEST} are read")
+    whole = bytearray(data[:size].ljust(size, b"\0"))
     for number, page in pages.items():
-        if number <= size:
+        if number <= count:
             whole[(number - 1) * width : number * width] = page
     return bytes(whole)
 
