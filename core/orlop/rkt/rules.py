@@ -22,8 +22,8 @@ _RULES = (
         "empty WAL file … exists`, once: that very failure deletes the log, and what it held is lost. An empty or "
         "missing file counts as a new store: every image is out of the list, and its files stay for ever.",
         do="Start no rkt on it before it is put right. `orlop repair PATH` applies a log that is complete, and else "
-        "makes the rows anew from the archives and manifests with `--guess`; remote records, last uses and the flag of the latest "
-        "cannot be made anew. " + _UNDO,
+        "makes the rows anew from the archives and manifests with `--guess`; remote records, last uses and the flag "
+        "of the latest cannot be made anew. " + _UNDO,
     ),
     Rule(
         id="RK02",
