@@ -1,6 +1,7 @@
 """Plans that clean: what nothing needs goes, and nothing else, whatever is damaged beside it."""
 
 import datetime
+import hashlib
 import json
 import os
 import time
@@ -148,6 +149,40 @@ def test_everything_that_a_repository_links_stays_while_one_of_its_manifests_can
     plan = planning.plan(UNTAGGED)
     assert moved(plan) == [blob(orphan)]
     assert f"keep everything that app links: its manifest {image.digest} is empty" in said(plan)
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"schemaVersion": 2, "mediaType": "application/x"}', None])
+@pytest.mark.parametrize("nested", [False, True])
+def test_parts_of_an_index_that_cannot_be_read_stay_however_often_it_is_cleaned(
+    planning: Planning, damage: bytes | None, nested: bool
+) -> None:
+    parts = [planning.storage.image("multi", layers=[name.encode()], cmd=name) for name in ("one", "two")]
+    index = planning.storage.index("multi", [part.digest for part in parts], *(() if nested else ("all",)))
+    if nested:
+        planning.storage.index("multi", [index], "all")
+    if damage is None:
+        planning.storage.blob_path(index).unlink()
+    else:
+        planning.storage.blob_path(index).write_bytes(damage)
+    planning.storage.age()
+    for _ in range(2):
+        plan = planning.plan(UNTAGGED)
+        assert set(moved(plan)) <= {blob(index), blob(index).rpartition("/")[0]}
+        assert "so what it needs cannot be known" in said(plan)
+        planning.do(plan.intent)
+        planning.storage.age()
+
+
+def test_a_manifest_stays_while_it_is_known_under_the_digest_of_another_algorithm(planning: Planning) -> None:
+    image = planning.storage.image("app", "v1")
+    content = planning.storage.blob_path(image.digest).read_bytes()
+    alias = f"repositories/app/_manifests/revisions/sha512/{hashlib.sha512(content).hexdigest()}/link"
+    planning.storage.tag_path("app", "v1").unlink()
+    planning.storage.put(planning.path / "docker/registry/v2" / alias, image.digest)
+    planning.storage.age()
+    plan = planning.plan(UNTAGGED)
+    assert revision("app", image.digest) not in moved(plan)
+    assert blob(image.digest) not in moved(plan)
 
 
 def test_a_manifest_that_is_lost_keeps_its_layers_unlike_with_the_engine(planning: Planning) -> None:

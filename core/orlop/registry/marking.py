@@ -155,9 +155,13 @@ class _Marking:
         waiting = sorted(live)
         while waiting:
             digest = waiting.pop()
-            new = {near for near in self._near(repository, digest) if near in repository.revisions} - live
+            new = {near for near in self._near(repository, digest) if self._is_here(repository, near)} - live
             live |= new
             waiting.extend(sorted(new))
+        for digest in sorted(live):
+            if why := self._why_unknown(digest):
+                self._keep_whole(repository.name, why)  # it may be an index, of any of the others
+                return every | live
         for digest in sorted(every - live):
             self.marks.going[repository.name, digest] = "no tag, index or subject keeps it"
         return live
@@ -184,13 +188,26 @@ class _Marking:
         return self._is_young(link.mtime) or self._is_young(self._blob_time(digest))
 
     def _near(self, repository: Repository, digest: str) -> Iterator[str]:
-        """What a revision that stays keeps: parts of an index, its subject, what belongs to it."""
+        """What a revision that stays keeps: what its link means, parts of an index, its subject, what belongs to it."""
+        link = repository.revisions.get(digest)
+        if link is not None and link.target is not None:
+            yield link.target
         manifest = self.model.manifests.get(digest)
         if manifest is not None:
             yield from (child.digest for child in manifest.children)
             if manifest.subject is not None:
                 yield manifest.subject.digest
         yield from self.model.referrers_of.get((repository.name, digest), ())
+
+    def _is_here(self, repository: Repository, digest: str) -> bool:
+        """Whether a manifest can lead on: the parts of an index need not all be here, nor be known by themselves."""
+        return digest in repository.revisions or digest in self.model.blobs
+
+    def _why_unknown(self, digest: str) -> str:
+        """Why nobody can tell what a manifest needs, one clause; empty where it can be read."""
+        manifest = self.model.manifests.get(digest)
+        state = manifest.state if manifest is not None else State.MISSING
+        return "" if state is State.GOOD else f"its manifest {digest} is {state}, so what it needs cannot be known"
 
     def follow(self, repository: Repository, live: Iterable[str]) -> None:
         """Mark what manifests name, indexes followed."""
@@ -200,11 +217,9 @@ class _Marking:
         while waiting:
             digest = waiting.pop()
             self._need(digest, f"{repository.name} knows it as a manifest")
-            manifest = self.model.manifests.get(digest)
-            if manifest is None or manifest.state is not State.GOOD:
-                state = manifest.state if manifest is not None else State.MISSING
-                why = f"its manifest {digest} is {state}, so what it needs cannot be known"
+            if why := self._why_unknown(digest):
                 self.marks.shielded.setdefault(repository.name, why)
+            manifest = self.model.manifests.get(digest)
             if manifest is None:
                 continue
             for need in manifest.needs:
