@@ -3,8 +3,9 @@ import pytest
 from orlop.errors import DigestMismatch, NotFound, OrlopError, Refused
 from orlop.intent import Remove, Tag, Unmap, Untag
 from orlop.plan import Plan, Reason
-from orlop.records import Condition, Flag, Key, Row, Trust
+from orlop.records import Condition, Fact, Flag, Key, Row, Trust
 from orlop_tui import format
+from orlop_tui.cli import objects
 from orlop_tui.equivalent import command
 
 SECOND = 1_000_000_000
@@ -204,6 +205,23 @@ def test_secrets_are_masked_in_every_part_of_a_config() -> None:
     assert "hunter2" not in shown
     assert "/bin" in shown
     assert "ACME" in shown
+
+
+def test_secrets_are_masked_in_pairs_of_name_and_value() -> None:
+    pairs = [{"name": "DB_PASSWORD", "value": "hunter2"}, {"name": "MODE", "value": "fast"}, {"name": "token"}]
+    config = {"app": {"environment": pairs}}
+
+    assert "hunter2" not in str(format.masked_config(config))
+    assert "fast" in str(format.masked_config(config))
+    assert format.masked_config(config, reveal=True) == config
+
+
+def test_a_password_in_the_url_that_names_a_fact_is_masked() -> None:
+    fact = Fact(name="https://me:hunter2@example.com/app.aci", value="no ETag")
+
+    assert "hunter2" not in str(format.fact_line(fact))
+    assert "hunter2" not in str(objects.fact_object(fact, reveal=False))
+    assert "hunter2" in str(format.fact_line(fact, reveal=True))
 
 
 def test_a_history_line_keeps_its_words_and_loses_its_secrets() -> None:

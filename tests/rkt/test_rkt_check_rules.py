@@ -11,6 +11,8 @@ import pytest
 from orlop.errors import Cancelled
 from orlop.finding import Finding, Severity
 from orlop.fs import Root
+from orlop.intent import Remove
+from orlop.plan import Plan
 from orlop.progress import CONTENTS, Silent
 from orlop.records import Key
 from orlop.rkt import layout, treestore
@@ -18,7 +20,7 @@ from orlop.rkt.catalogue import ImageRow
 from orlop.rkt.qlcatalogue import LOG
 from orlop.rkt.rules import RULES
 from orlop.samples.rkt import NOW, Aci, AciRoot
-from tests.rkt.rkt_stores import RECORDED, checked, opened, settled, told, unpacked
+from tests.rkt.rkt_stores import RECORDED, checked, opened, row_of, settled, told, unpacked
 from tests.rkt.test_rkt_door_guard import pod
 
 GONE = "sha512-" + "ab" * 32
@@ -259,6 +261,22 @@ def test_rk07_records_that_expired_or_cannot_be_asked_are_information(store: Sto
     ]
     assert "max age ended" in found[0].detail
     assert "no ETag" in found[1].detail
+
+
+def test_a_password_in_the_url_of_a_record_is_in_no_sentence(store: Store) -> None:
+    url = "https://me:hunter2@example.com/1"
+    store.root.remote(url, store.app)
+    store.root.remote(f"{url}/lost", "sha512-" + "0" * 64)
+    found = store.found()
+    assert [finding.rule for finding in found] == ["RK06", "RK07"]
+    assert not [finding.detail for finding in found if "hunter2" in finding.detail]
+    with opened(store.root.at("")) as door:
+        plan = door.plan(Remove(keys=(row_of(door, store.app.key).key,)))
+        assert isinstance(plan, Plan)
+        assert "hunter2" not in str(plan.reasons)
+        assert "example.com/1" in str(plan.reasons)
+        why = door.why(url)
+        assert "hunter2" not in f"{why.kept_by} {why.related}"
 
 
 def test_rk11_an_image_whose_dependency_is_gone(store: Store) -> None:

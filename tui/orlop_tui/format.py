@@ -233,7 +233,8 @@ def fact_line(fact: Fact, *, full: bool = True, reveal: bool = False) -> tuple[s
     value = visible(fact.value if reveal else masked_fact(fact.name, fact.value))
     remark = f"  ({'PROBLEM: ' if fact.problem else ''}{visible(fact.remark)})" if fact.remark else ""
     text = f"{value}{remark}"
-    return visible(fact.name), text if full else _ANY_DIGEST.sub(lambda found: found[1], text)
+    name = visible(fact.name if reveal else masked_fact("", fact.name))
+    return name, text if full else _ANY_DIGEST.sub(lambda found: found[1], text)
 
 
 def row_name(row: Row) -> str:
@@ -381,7 +382,8 @@ def masked_fact(name: str, value: str) -> str:
 def masked_config(value: object, *, member: str = "", reveal: bool = False, depth: int = 0) -> object:
     """A config, or a part of it, as it may be shown: every value masked that looks secret.
 
-    ``Env`` entries and ``Labels`` by their names; in every other text the values
+    ``Env`` entries and ``Labels`` by their names, and so the appc pairs of a ``name``
+    and a ``value``; in every other text the values
     of assignments such as those of ``ENV`` and ``ARG`` lines. What lies deeper than
     any real config, where an engine still reads, is an ellipsis.
 
@@ -399,6 +401,9 @@ def masked_config(value: object, *, member: str = "", reveal: bool = False, dept
         return "…"
     if isinstance(value, Mapping):
         labels = member == "labels" and not reveal
+        if not reveal and isinstance(named := value.get("name"), str) and isinstance(value.get("value"), str):
+            hidden = masked_fact(named, str(value["value"]))
+            value = {**value, "value": hidden}
         return {
             key: masked(key, item)
             if labels and isinstance(item, str)

@@ -10,6 +10,7 @@ from orlop.rkt.content import Verdict
 from orlop.rkt.model import Image, Model, State
 from orlop.rkt.remotes import expires, is_fresh
 from orlop.rkt.rows import ROWS_KNOWN
+from orlop.text import masked
 
 _WITH_SIZES = 5
 """The first version of the tables that have sizes."""
@@ -130,7 +131,7 @@ def remotes(model: Model) -> Iterator[Finding]:
         row = model.remotes[url]
         image = model.images.get(row.key)
         if image is None or image.row is None:
-            detail = f"{url} leads to {row.key}, which has no row"
+            detail = f"{masked('', url)} leads to {row.key}, which has no row"
             says = f'ACI info not found with blob key "{row.key}"'
             images = [image.key] if image is not None else []
             yield finding(model, "RK06", model.catalogue.path, detail, images=images, says=says, subject=url)
@@ -143,7 +144,7 @@ def remotes(model: Model) -> Iterator[Finding]:
         if not row.etag:
             remarks.append("it has no ETag, so that the next fetch loads the whole image")
         if remarks:
-            detail = f"{url}: {'; '.join(remarks)}"
+            detail = f"{masked('', url)}: {'; '.join(remarks)}"
             yield finding(model, "RK07", model.catalogue.path, detail, images=[image.key], subject=url)
 
 

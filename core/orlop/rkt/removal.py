@@ -15,6 +15,7 @@ from orlop.records import StoreId
 from orlop.rkt import layout
 from orlop.rkt.model import Image, Model, State
 from orlop.rkt.planning import Steps, counted, image_of, short, some, title
+from orlop.rkt.remoteplans import shown
 from orlop.rkt.rows import key_of
 
 _PODS = "`rkt list` shows the pods: stop and remove them first"
@@ -100,7 +101,7 @@ def _say(steps: Steps, image: Image) -> None:
     urls = steps.model.remotes_of.get(image.key, ())
     if urls and image.row is not None:
         because = f"led to {short(image.key)}: rkt forgets where an image came from with the image"
-        steps.say("remove", f"{counted(len(urls), 'remote record')}: {some(urls)}", because)
+        steps.say("remove", f"{counted(len(urls), 'remote record')}: {some(map(shown, urls))}", because)
 
 
 def _trees(steps: Steps, key: str) -> None:

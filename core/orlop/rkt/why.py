@@ -10,6 +10,7 @@ from orlop.rkt.find import find
 from orlop.rkt.model import Image, Model, State, Tree
 from orlop.rkt.remotes import trouble
 from orlop.rkt.rows import key_of
+from orlop.text import masked
 
 _MANY = 20
 """Chains of references that are spelled out at most."""
@@ -99,7 +100,7 @@ def _image(model: Model, image: Image, *, file: str = "") -> Why:
         if image.manifest.state is not State.MISSING:
             related["manifest"] = layout.manifest(image.key)
     if urls := model.remotes_of.get(image.key, ()):
-        related["fetched from"] = ", ".join(urls)
+        related["fetched from"] = ", ".join(masked("", url) for url in urls)
     if trees := model.trees_of.get(image.key, ()):
         related["rendered trees"] = ", ".join(trees)
     name = key_of(image).name
@@ -151,14 +152,14 @@ def _tree(model: Model, tree: Tree) -> Why:
 def _remote(model: Model, url: str) -> Why:
     row = model.remotes[url]
     image = model.images.get(row.key)
-    record = Link(what=f"remote record {url}", path=model.catalogue.path)
+    record = Link(what=f"remote record {masked('', url)}", path=model.catalogue.path)
     related = {"image": row.key}
     if image is not None and (name := key_of(image).name):
         related["name"] = name
     if row.etag:
         related["etag"] = row.etag
     if row.signature_url:
-        related["signature"] = row.signature_url
+        related["signature"] = masked("", row.signature_url)
     return Why(subject=url, is_a=("remote record",), kept_by=((record,),), related=related, remark=trouble(model, row))
 
 

@@ -8,7 +8,7 @@ from orlop import times
 from orlop.errors import NotFound, Unsupported
 from orlop.records import Absent, Facet, Mapping, Remote, Upload, Why
 from orlop.store import Store
-from orlop.text import visible
+from orlop.text import masked, visible
 from orlop_tui import format
 from orlop_tui.cli import exits, objects, opening
 from orlop_tui.cli.output import Output
@@ -110,7 +110,7 @@ def print_remotes(output: Output, records: object, *, heading: bool = True) -> N
         columns,
         (
             [
-                output.name(one.url or one.reference),
+                output.name(masked("", one.url or one.reference)),
                 _target(output, one),
                 visible(one.kind),
                 *(_freshness(one) if dated else ()),

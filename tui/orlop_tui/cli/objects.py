@@ -110,7 +110,7 @@ def detail(found: Detail, *, reveal: bool) -> Object:
 def fact_object(fact: Fact, *, reveal: bool) -> Object:
     """One line of a section; its value masked where its name looks secret, unless `reveal`."""
     return {
-        "name": fact.name,
+        "name": fact.name if reveal else format.masked_fact("", fact.name),
         "value": fact.value if reveal else format.masked_fact(fact.name, fact.value),
         "remark": fact.remark or None,
         "problem": fact.problem,

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from orlop.records import Absent, Key, Remote, Upload
 from orlop.records import Mapping as MappingRecord
-from orlop.text import visible
+from orlop.text import masked, visible
 from orlop_tui import format as words
 from orlop_tui.widgets.lines import Line, Role, beside, fit, labelled, line, span, titled
 from orlop_tui.widgets.shown import Pane, Shown, ToMapping, ToRemote, ToUpload, no_row, unread
@@ -134,7 +134,7 @@ def _all_remotes(shown: Shown, width: int) -> Iterator[Line]:
 
 
 def _remote(remote: Remote, shown: Shown, width: int) -> Iterator[Line]:
-    first, *rest = labelled("Remote", remote.reference, width)
+    first, *rest = labelled("Remote", masked("", remote.reference), width)
     yield Line(first.spans, ToRemote(remote), first.copy)
     yield from rest
     if remote.trouble:
@@ -144,7 +144,7 @@ def _remote(remote: Remote, shown: Shown, width: int) -> Iterator[Line]:
     url = remote.url if remote.url != remote.reference else None
     for label, text in (("URL", url), ("Signed", remote.signature_url), ("ETag", remote.etag)):
         if text:
-            yield from labelled(label, text, width)
+            yield from labelled(label, masked("", text), width)
     if (said := freshness(remote, shown.now)) is not None:
         label = "Expires" if remote.kind == _CACHE else "Max age"
         yield from labelled(label, said, width, role=Role.PLAIN if remote.fresh else Role.WARN)
@@ -173,7 +173,7 @@ _AFTER = {True: "its registry drops it", False: "the next fetch asks again"}
 
 
 def _elsewhere(label: str, remote: Remote, width: int) -> Iterator[Line]:
-    first, *rest = labelled(label, remote.reference, width)
+    first, *rest = labelled(label, masked("", remote.reference), width)
     yield Line(first.spans, ToRemote(remote), first.copy)
     yield from rest
     if remote.trouble:
