@@ -19,10 +19,12 @@ Numbers are big-endian; a time is nanoseconds UTC.
 import hashlib
 import os
 import struct
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
+from orlop import times
 from orlop.errors import Locked, NotFound, OrlopError
 from orlop.fs import Root, translate
 from orlop.fs.writer import Writer
@@ -190,19 +192,23 @@ def version_text(version: Version) -> str:
     return f"{device}:{inode}:{mtime}:{ctime}:{size}"
 
 
-def lasts(version: Version, at: int) -> bool:
-    """Whether anything written to the file after an instant gives it another version.
+def settled(version: Version) -> bool:
+    """Whether anything written to a file from now on gives it another version; waits for a moment where that helps.
 
     The kernel takes the times of files from a clock of coarse ticks: what is written in
-    the same tick as the last change would not show. Whoever sets the modification time
-    of a file cannot set that of its change.
+    the tick of the last change would not show. Whoever sets the modification time of a
+    file cannot set that of its change.
 
     Args:
-        version: of the file.
-        at: nanoseconds UTC, before its bytes were read.
+        version: of the file, before its bytes are read.
     """
     changed = version[3]
-    return at - changed >= (_TICKS if changed % _SECOND else _COARSE)
+    missing = changed + (_TICKS if changed % _SECOND else _COARSE) - times.now()
+    if missing > _TICKS:
+        return False  # a file of the future, or of a file system that keeps whole seconds
+    if missing > 0:
+        time.sleep(missing / _SECOND)
+    return True
 
 
 def _key(digest: str, version: str) -> bytes:

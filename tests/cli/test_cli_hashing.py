@@ -16,12 +16,6 @@ if TYPE_CHECKING:
 Orlop: TypeAlias = Callable[..., "Ran"]
 
 
-@pytest.fixture(autouse=True)
-def any_file_is_old_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files of the last instants are hashed and not remembered: a change in the same tick would not show."""
-    monkeypatch.setattr("orlop.registry.loose.HOT", -(10**12))
-
-
 @pytest.fixture
 def registry(tmp_path: Path) -> RegistrySample:
     return make_registry(str(tmp_path / "registry"), damage=False)

@@ -1,6 +1,7 @@
 """What was verified is remembered: for exactly these bytes' version, between programs, and never out of a torn file."""
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orlop import verified
+from orlop import times, verified
 from orlop.errors import OrlopError
-from orlop.verified import Dates, Proof, Seen, VerifiedCache, version_text
+from orlop.verified import Dates, Proof, Seen, VerifiedCache, settled, version_text
 
 A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 
@@ -134,3 +135,19 @@ def test_without_a_cache_nothing_has_a_date() -> None:
     assert not dates
     assert not dates.renew()
     assert dates.of(A, (1, 2, 3, 4, 5)) is None
+
+
+def test_a_file_is_waited_for_until_its_times_tell_of_what_is_written_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    now = 1_790_000_000_123_456_789
+    monkeypatch.setattr(times, "now", lambda: now)
+    assert settled((1, 2, now + 10**18, now - 60_000_000, 5))  # whatever somebody set as its modification time
+    assert waits == []
+    assert settled((1, 2, 0, now - 10_000_000, 5))
+    assert waits == [pytest.approx(0.04)]
+    assert not settled((1, 2, 0, now + 1, 5))
+    whole = now - now % 10**9
+    assert not settled((1, 2, 0, whole, 5))
+    assert settled((1, 2, 0, whole - 2 * 10**9, 5))
+    assert len(waits) == 1

@@ -19,7 +19,7 @@ from orlop.progress import CONTENTS, Progress
 from orlop.registry.loose import Stamp, stamp_of
 from orlop.spread import Told, spread
 from orlop.store import Hashing
-from orlop.verified import Proof, VerifiedCache, lasts, version_text
+from orlop.verified import Proof, VerifiedCache, settled, version_text
 
 PIECE = 1 << 20
 """Bytes that are read at a time."""
@@ -59,7 +59,7 @@ class Task:
         try:
             with self._opened() as root, root.stream(self.path) as stream:
                 stamp = stamp_of(os.fstat(stream.fileno()))
-                lasting = lasts(stamp, times.now())  # asked before reading: what is written then must show
+                lasting = settled(stamp)
                 hashing = hasher(self.digest.partition(":")[0])
                 while piece := _piece(stream.fileno(), self.path):
                     hashing.update(piece)

@@ -24,7 +24,7 @@ from orlop.rkt.model import Image, Model, State, Tree
 from orlop.rkt.proven import comparison
 from orlop.spread import BATCH, Task, Told, spread
 from orlop.store import Hashing
-from orlop.verified import Proof, VerifiedCache, Version, lasts, version_text
+from orlop.verified import Proof, VerifiedCache, Version, settled, version_text
 
 _BLOCK = 1 << 20
 _LEAST_BLOCK = 1 << 14
@@ -120,8 +120,8 @@ class ArchiveTask:
         version: Version | None = None
         try:
             with _opened(self.root) as root, root.stream(layout.blob(self.key)) as stream:
-                at = times.now()
                 version = _version(stream)
+                lasting = settled(version)
                 known = version == self.known
                 actual = self.key if known else _key(stream, version[4], told)
                 found = _manifest(stream) if actual == self.key else None
@@ -131,7 +131,7 @@ class ArchiveTask:
                     manifest=found,
                     hashed=not known,
                     version=version,
-                    lasting=lasts(version, at) and _version(stream) == version,
+                    lasting=lasting and _version(stream) == version,
                     stored=_stored(root, self.key, self.stored) if found is not None and self.stored else None,
                 )
         except NotFound:
@@ -172,11 +172,11 @@ class TreeTask:
         version: Version | None = None
         try:
             with _opened(self.root) as root:
-                at = times.now()
                 before = treestore.survey(root, self.path)
                 version = before.version
+                lasting = settled(before.newest)
                 sound, actual = treestore.matches(root, self.path, self.expected, _Counting(told))
-                same = treestore.survey(root, self.path).depth == before.depth
+                lasting = lasting and treestore.survey(root, self.path).depth == before.depth
         except NotFound:
             return TreeVerdict(id=self.id, gone=True)
         except NoPermission as error:
@@ -193,7 +193,7 @@ class TreeTask:
             hashed=True,
             version=version,
             depth=before.depth,
-            lasting=same and lasts(before.newest, at),
+            lasting=lasting,
         )
 
 
@@ -395,11 +395,11 @@ def _stored(root: Root, key: str, expected: bytes) -> Version | None:
     """The version of a stored manifest that has these bytes; None where it has others, or the version tells nothing."""
     try:
         with root.stream(layout.manifest(key)) as stream:
-            at = times.now()
             version = _version(stream)
+            lasting = settled(version)
             if version[4] > PARSE_LIMIT or hashlib.sha256(stream.read(version[4] + 1)).digest() != expected:
                 return None
-            return version if lasts(version, at) and _version(stream) == version else None
+            return version if lasting and _version(stream) == version else None
     except (OrlopError, OSError):
         return None  # it was read before, and what it is now the next look tells
 
