@@ -226,11 +226,12 @@ class _Work:
             if isinstance(entry, tarsplit.Segment):
                 if whole:
                     archive.update(entry.payload)
-                self.gauge.add(0)
                 continue
             if inherited is not None:
                 inherited.note(entry.name)
-            if entry.size and not self._file(tree, entry, archive if whole else None):
+            if not entry.size:
+                self.gauge.add(0)
+            elif not self._file(tree, entry, archive if whole else None):
                 whole = False
         self.actual = f"sha256:{archive.hexdigest()}" if whole else ""
         if self.actual == self.task.diff_id and self.wrong_count:

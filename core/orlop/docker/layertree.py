@@ -13,6 +13,7 @@ import os
 import stat as stat_module
 from collections import deque
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from types import TracebackType
 from typing import Self
 
@@ -146,17 +147,22 @@ class LayerTree:
         Raises:
             NotFound, WrongKind, NoPermission, StorageFailure: it is being changed, or cannot be read.
         """
+        for path, listed in self._folders():
+            for name, found in listed:
+                yield join(path, name), found
+
+    def _folders(self) -> Iterator[tuple[str, list[tuple[str, os.stat_result]]]]:
+        """Each folder with what it holds besides folders."""
         device = os.fstat(self._open[0].fd).st_dev
         waiting = [""]
         while waiting:
             path = waiting.pop()
-            folders = []
-            for name, found in _listed(self.folder(path)):
-                if not stat_module.S_ISDIR(found.st_mode):
-                    yield join(path, name), found
-                elif found.st_dev == device:
-                    folders.append(join(path, name))
-            waiting.extend(reversed(folders))
+            listed = _listed(self.folder(path))
+            folders = [(name, found) for name, found in listed if stat_module.S_ISDIR(found.st_mode)]
+            waiting.extend(join(path, name) for name, found in reversed(folders) if found.st_dev == device)
+            if folders:
+                listed = [(name, found) for name, found in listed if not stat_module.S_ISDIR(found.st_mode)]
+            yield path, listed
 
     def depth(self, *, at: int) -> bytes:
         """A hash of the versions of everything in it, 16 bytes: another one where any file was written or replaced.
@@ -171,10 +177,13 @@ class LayerTree:
         """
         found = hashlib.blake2b(digest_size=16)
         newest = 0
-        for path, stat in self.walk():
-            newest = max(newest, stat.st_ctime_ns)
-            version = (stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size)
-            found.update(f"{path}\0{version}\n".encode("utf-8", "surrogateescape"))
+        for path, listed in self._folders():
+            lines = [path]
+            for name, stat in listed:
+                changed = stat.st_ctime_ns
+                newest = changed if changed > newest else newest
+                lines.append(f"{name}\0{stat.st_dev} {stat.st_ino} {stat.st_mtime_ns} {changed} {stat.st_size}")
+            found.update("\0\0".join(lines).encode("utf-8", "surrogateescape"))
         return b"" if at - newest < _HOT else found.digest()
 
 
@@ -186,6 +195,8 @@ def cleaned(name: str) -> str:
     """
     if "\0" in name:
         raise Escapes(name, "a name with a NUL")
+    if name and name[0] not in "./" and name[-1] != "/" and "//" not in name and "/." not in name:
+        return name
     parts: list[str] = []
     for part in name.split("/"):
         if part == "..":
@@ -247,5 +258,5 @@ def _listed(folder: Folder) -> list[tuple[str, os.stat_result]]:
             found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
     except OSError as error:
         raise translate(error, "the folder cannot be listed", folder.path) from error
-    found.sort(key=lambda item: os.fsencode(item[0]))
+    found.sort(key=itemgetter(0))
     return found

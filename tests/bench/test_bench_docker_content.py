@@ -1,0 +1,111 @@
+"""How fast layers are hashed, beside `sha256sum` with as many processes as there are cores.
+
+pytest -m bench tests/bench/test_bench_docker_content.py -s
+
+Environment: ``ORLOP_BENCH_BYTES`` (1 GiB) is the size of the store with large files.
+"""
+
+import io
+import os
+import random
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orlop.docker.layerstore import LayerStore
+
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
+
+TOP = Path(__file__).parents[2]
+LAYERS = 8
+ROUNDS = 3
+CORES = len(os.sched_getaffinity(0))
+_CHECK = """
+import resource, sys, time
+from orlop import kinds
+from orlop.progress import Silent
+from orlop.spread import Budget
+from orlop.store import Hashing
+from orlop.verified import VerifiedCache
+verified = VerifiedCache(None, "bench")
+for _ in range(2):
+    store = kinds.open(sys.argv[1])
+    purse = Budget()
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    start = time.perf_counter()
+    found = list(store.check(None, content=True, progress=Silent(), hashing=Hashing(verified=verified, budget=purse)))
+    taken = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    assert not [one for one in found if one.rule != "DK12"], found
+    cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    with open("/proc/self/status") as status:
+        peak = next(line.split()[1] for line in status if line.startswith("VmHWM"))
+    print(purse.done, taken, cpu, peak)
+"""
+
+
+def layer(files: Iterator[tuple[str, bytes]]) -> io.BytesIO:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, content in files:
+            info = tarfile.TarInfo(name)
+            info.size, info.uid, info.gid = len(content), os.geteuid(), os.getegid()
+            tar.addfile(info, io.BytesIO(content))
+    buffer.seek(0)
+    return buffer
+
+
+def large(chance: random.Random) -> Iterator[tuple[str, bytes]]:
+    size = int(os.environ.get("ORLOP_BENCH_BYTES", str(1 << 30))) // LAYERS // 4
+    return ((f"large-{number}", chance.randbytes(size)) for number in range(4))
+
+
+def small(chance: random.Random) -> Iterator[tuple[str, bytes]]:
+    sizes = (100, 1000, 4000, 8000, 30_000)
+    return ((f"usr/lib/d{number // 50}/f{number}", chance.randbytes(chance.choice(sizes))) for number in range(5000))
+
+
+@pytest.mark.parametrize("make", [large, small], ids=["large", "small"])
+def test_layers_are_hashed_beside_sha256sum(make, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    chance = random.Random(1)
+    layers = LayerStore(str(tmp_path))
+    for _ in range(LAYERS):
+        layers.register(layer(make(chance)))
+    (tmp_path / "image/overlay2/imagedb/content/sha256").mkdir(parents=True)
+    env = os.environ | {"PYTHONPATH": str(TOP / "core")}
+    each = 1 if make is large else 2000
+    command = f"find {tmp_path}/overlay2 -path '*/diff/*' -type f -print0 | xargs -0 -P {CORES} -n {each} sha256sum"
+    sums, checks, passes, cpu, peak, size = [], [], [], [], 0, 0
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        subprocess.run(command, shell=True, check=True, stdout=subprocess.DEVNULL)
+        sums.append(time.perf_counter() - start)
+        done = subprocess.run(
+            [sys.executable, "-c", _CHECK, str(tmp_path)], env=env, capture_output=True, text=True, check=True
+        )
+        first, second = (line.split() for line in done.stdout.splitlines())
+        size, peak = int(first[0]), max(peak, int(first[3]))
+        assert int(second[0]) == 0
+        checks.append(float(first[1]))
+        cpu.append(float(first[2]))
+        passes.append(float(second[1]))
+    count = LAYERS * (4 if make is large else 5000)
+    lines = [
+        (f"sha256sum with {CORES} processes", f"{min(sums):8.2f} s  {size / min(sums) / 1e6:8.0f} MB/s"),
+        (
+            "orlop: a check of contents, structure included",
+            f"{min(checks):8.2f} s  {size / min(checks) / 1e6:8.0f} MB/s",
+        ),
+        ("ratio, to reach: 1.05 with large files", f"{min(checks) / min(sums):8.2f}"),
+        ("processor time of orlop", f"{min(cpu):8.2f} s"),
+        ("a second check, where nothing changed", f"{min(passes):8.2f} s"),
+        ("peak memory", f"{peak / 1024:8.0f} MB"),
+    ]
+    print(f"\n{count} files, {size} bytes in {LAYERS} layers (best of {ROUNDS})")  # noqa: T201
+    for left, right in lines:
+        print(f"  {left:<58} {right}")  # noqa: T201
