@@ -185,6 +185,16 @@ def test_a_manifest_stays_while_it_is_known_under_the_digest_of_another_algorith
     assert blob(image.digest) not in moved(plan)
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_signatures_that_old_registries_keep_apart_stay(planning: Planning, damaged: bool) -> None:
+    image = planning.storage.image("app", "v1")
+    signature = planning.storage.blob(b"signature")
+    folder = planning.storage.revision_path("app", image.digest).parent / "signatures"
+    planning.storage.put(folder / signature.replace(":", "/") / "link", "" if damaged else signature)
+    planning.storage.age()
+    assert moved(planning.plan(UNTAGGED)) == []
+
+
 def test_a_manifest_that_is_lost_keeps_its_layers_unlike_with_the_engine(planning: Planning) -> None:
     image = planning.storage.image("app", "v1", layers=[b"layer"])
     planning.storage.blob_path(image.digest).unlink()

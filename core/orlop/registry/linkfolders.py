@@ -37,6 +37,8 @@ class Links:
     """Digests whose folder is there without a link."""
     signed: set[str] = field(default_factory=set)
     """Digests with a ``signatures`` folder."""
+    signatures: set[str] = field(default_factory=set)
+    """Digests that the links in those folders spell and mean."""
     stamps: dict[str, Stamp | None] = field(default_factory=dict)
     """By path, of the folders whose names are digests, and of those above."""
 
@@ -107,12 +109,25 @@ def _read_algorithm(
             continue
         with inner:
             link, others = read_link_folder(inner, named, where, loose)
+            if others.get(layout.SIGNATURES) == "folder" and where == "revisions":
+                _read_signatures(inner, loose, found, now)
         if link is not None:
             found.links[named] = link
         else:
             found.emptied.add(named)
         if layout.SIGNATURES in others:
             found.signed.add(named)
+
+
+def _read_signatures(folder: Folder, loose: Loose, found: Links, now: int) -> None:
+    inner = loose.folder(folder, layout.SIGNATURES)
+    if inner is None:
+        return
+    with inner:
+        for named, link in read_links(inner, layout.SIGNATURES, loose, now).links.items():
+            found.signatures.add(named)
+            if link.target is not None:
+                found.signatures.add(link.target)
 
 
 def read_link_folder(folder: Folder, named: str, where: str, loose: Loose) -> tuple[Link | None, Mapping[str, str]]:

@@ -234,7 +234,9 @@ class _Marking:
     # links and ages
 
     def links(self, repository: Repository) -> None:
-        """Mark what a repository links, where it is shielded or the link is new."""
+        """Mark the signatures of a repository, and what it links where it is shielded or the link is new."""
+        for digest in repository.signature_blobs:
+            self._need(digest, f"{repository.name} keeps it as a signature, which registries up to 2.4 serve")
         shield = self.marks.shielded.get(repository.name)
         for link in repository.layers.values():
             if shield is not None:

@@ -177,6 +177,8 @@ class Repository:
     has_manifests: bool
     signatures: frozenset[str] = frozenset()
     """Digests of revisions with a ``signatures`` folder (2.0 to 2.4)."""
+    signature_blobs: frozenset[str] = frozenset()
+    """Digests that the links in those folders spell and mean."""
     nested: tuple[str, ...] = ()
     """Names of the repositories below it."""
 

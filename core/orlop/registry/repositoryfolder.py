@@ -81,6 +81,7 @@ def read_repository(root: Root, folder: Folder, name: str) -> RepositoryPart:
         has_layers=MODERN.layers in has,
         has_manifests=MODERN.manifests in has,
         signatures=frozenset(revisions.signed),
+        signature_blobs=frozenset(revisions.signatures),
     )
     return RepositoryPart(
         repository=repository,
