@@ -27,7 +27,6 @@ from typing import NamedTuple, TypeAlias
 from orlop import times
 from orlop.errors import Locked, NotFound, OrlopError
 from orlop.fs import Root, translate
-from orlop.fs.writer import Writer
 
 Version: TypeAlias = tuple[int, int, int, int, int]
 """As `orlop.fs.Stat.version`: device, inode, modification and change time in nanoseconds, size."""
@@ -122,6 +121,8 @@ class VerifiedCache:
         if self._folder is None or not self._fresh:
             return
         from filelock import FileLock, Timeout  # deferred: only what writes needs it
+
+        from orlop.fs.writer import Writer
 
         try:
             os.makedirs(self._folder, mode=0o700, exist_ok=True)

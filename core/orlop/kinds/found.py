@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from orlop.errors import OrlopError
 from orlop.fs import Root
 from orlop.progress import Progress
 from orlop.records import StoreId
 from orlop.store import Store
-from orlop.verified import VerifiedCache
 
-Verified: TypeAlias = Callable[[StoreId], VerifiedCache]
+if TYPE_CHECKING:
+    from orlop.verified import VerifiedCache
+
+Verified: TypeAlias = Callable[[StoreId], "VerifiedCache"]
 """Gives what was hashed of a store before."""
 
 
