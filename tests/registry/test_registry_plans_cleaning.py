@@ -226,6 +226,16 @@ def test_no_blob_goes_while_a_link_hides_what_a_repository_knows(planning: Plann
     assert "so what app needs cannot be known" in said(plan)
 
 
+def test_no_blob_goes_while_the_folder_of_all_repositories_is_not_there(planning: Planning) -> None:
+    planning.storage.image("app", "v1")
+    planning.storage.age()
+    repositories = planning.storage.repository_path("app").parent
+    repositories.rename(planning.path / "elsewhere")
+    plan = planning.plan(CLEAN)
+    assert plan.steps == ()
+    assert "repositories is not there, so what needs them cannot be known" in said(plan)
+
+
 def test_a_tag_behind_a_link_keeps_the_manifests_of_its_repository_and_no_others(planning: Planning) -> None:
     planning.storage.image("app", "v1")
     planning.storage.image("app", cmd="old")

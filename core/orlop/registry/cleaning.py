@@ -27,9 +27,13 @@ def plan_clean(root: Root, model: Model, identity: StoreId, intent: Clean) -> Pl
     """Remove what nothing needs and what was last changed before a time.
 
     Where a manifest cannot be read, all that its repository links stays; where a part of the
-    tree cannot be followed, every blob stays; reasons say so.
+    tree cannot be followed, or no folder of repositories is there, every blob stays; reasons say so.
     """
-    sweep = _Sweep(root, model, intent, mark(model, before=intent.before, untagged=intent.untagged))
+    marks = mark(model, before=intent.before, untagged=intent.untagged)
+    repositories = place.repositories(model.base)
+    if not marks.blocked and not root.exists(repositories):  # a volume that is not mounted, a copy cut short
+        marks.blocked = f"{repositories} is not there, so what needs them cannot be known"
+    sweep = _Sweep(root, model, intent, marks)
     for part in (sweep.repositories, sweep.revisions, sweep.links, sweep.blobs, sweep.empty_folders, sweep.debris):
         if not sweep.is_full():  # what comes first needs what comes later, so the rest may wait
             part()

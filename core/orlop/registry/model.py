@@ -217,8 +217,8 @@ class Foreign:
     kind: str
     """``file``, ``folder``, ``link``, …"""
     where: str
-    """What it stops depends on it: ``blobs``, ``tags``, ``revisions``, ``layers``, ``repositories``, ``uploads``;
-    ``temporary`` for what a cut write leaves."""
+    """What it stops depends on it: ``blobs``, ``tags``, ``revisions``, ``layers``, ``repositories``, ``uploads``,
+    ``signatures``; ``temporary`` for what a cut write leaves."""
     bytes: int
     mtime: int
 
