@@ -244,6 +244,16 @@ def test_an_archive_is_taken_in_under_a_name_and_taken_back(
     assert "team/new:v1" not in names(orlop, sound.path)
 
 
+def test_of_an_import_that_nobody_agreed_to_nothing_waits(orlop: Orlop, sound: RegistrySample, tmp_path: Path) -> None:
+    oci_archive(tmp_path / "app.tar")
+
+    ran = orlop("import", sound.path, "team/new:v1", tmp_path / "app.tar", "--offline")
+
+    assert ran.code != 0
+    assert "nobody is there to ask" in ran.err
+    assert not list(Path(sound.path).rglob(".orlop/incoming/*"))
+
+
 def test_an_archive_that_lies_is_refused_and_nothing_is_left(
     orlop: Orlop, sound: RegistrySample, tmp_path: Path
 ) -> None:

@@ -1,10 +1,13 @@
 """The commands that take images in: import and fetch."""
 
 import argparse
+import contextlib
+from collections.abc import Iterator
 
 from orlop import incoming, times
 from orlop.fs import Root
-from orlop.intent import Import
+from orlop.intent import Import, Intent
+from orlop.journal import Journal
 from orlop.text import masked, visible
 from orlop_tui.cli import opening
 from orlop_tui.cli.change import ask, change, check_holdable
@@ -24,9 +27,8 @@ def import_(arguments: argparse.Namespace) -> int:
                 at=times.now(),
                 progress=meter,
             )
-        code = change(store, intent, arguments)
-        _tidy(store.root, intent, arguments)
-        return code
+        with _tidied(store.root, intent, arguments):
+            return change(store, intent, arguments)
 
 
 def fetch(arguments: argparse.Namespace) -> int:
@@ -40,13 +42,16 @@ def fetch(arguments: argparse.Namespace) -> int:
             fetched = store.fetch(arguments.url, at=times.now(), progress=meter)
         for remark in fetched.remarks:
             output.line(visible(remark))
-        code = change(store, fetched.intent, arguments)
-        if isinstance(fetched.intent, Import):
-            _tidy(store.root, fetched.intent, arguments)
-        return code
+        with _tidied(store.root, fetched.intent, arguments):
+            return change(store, fetched.intent, arguments)
 
 
-def _tidy(root: Root, intent: Import, arguments: argparse.Namespace) -> None:
-    """What was staged is in the store now, or was only looked at; a saved plan still needs it."""
-    if arguments.plan is None or arguments.yes:
-        incoming.discard(root, intent.staged)
+@contextlib.contextmanager
+def _tidied(root: Root, intent: Intent, arguments: argparse.Namespace) -> Iterator[None]:
+    """Leave nothing of what was staged, taken in or not; a saved plan and a change that was cut off still need it."""
+    try:
+        yield
+    finally:
+        saved = arguments.plan is not None and not arguments.yes
+        if isinstance(intent, Import) and not saved and Journal.of(root).unfinished() is None:
+            incoming.discard(root, intent.staged)
