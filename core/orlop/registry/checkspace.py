@@ -140,6 +140,7 @@ def orphan_blobs(model: Model, findings: Findings, needs: Needs) -> Iterator[Fou
     if model.unreadable:
         return
     needed, unknown = needs.all()
+    needed = needed.union(*(repository.signature_blobs for repository in model.repositories.values()))
     remark = f"; it may belong to {counted(unknown, 'manifest')} that cannot be read" if unknown else ""
     for digest in sorted(model.blobs.keys() - needed - _expiring(model)):
         blob = model.blobs[digest]
