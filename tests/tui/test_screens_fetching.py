@@ -349,6 +349,26 @@ async def test_a_kind_without_urls_is_not_asked() -> None:
         assert "only an ACI store keeps the URLs" in seat.screen
 
 
+async def test_the_password_in_a_url_is_shown_nowhere_and_goes_to_the_server_alone() -> None:
+    secret = "https://me:hunter2@example.com/a.aci"
+    two = tuple(Remote(kind="discovery", reference=f"{secret}{n}", url=f"{secret}{n}") for n in "12")
+    gateway = StandIn(remotes=two, slow={"fetch"})
+    async with seated(gateway) as seat:
+        await seat.press("3", "F")
+        shown = [seat.screen]
+        await seat.press("1")
+        shown.append(seat.screen)
+        await seat.press("D")
+        shown.append(seat.screen)
+        assert gateway.calls("fetch") == [(f"{secret}1",)]
+        gateway.post(messages.Failed(0, "fetch", Cancelled()))
+        await seat.press("tab", "u")
+        assert isinstance(seat.top, PlanDialog)
+        shown.append(seat.screen)
+        assert all("example.com/a.aci" in screen for screen in shown)
+        assert not any("hunter2" in screen for screen in shown)
+
+
 # --- consent
 
 

@@ -136,7 +136,7 @@ async def test_a_registry_fits_every_size(registry: Path, size: tuple[int, int])
 
 async def test_a_registry_says_that_no_lock_tells_whether_its_registry_is_stopped(registry: Path) -> None:
     async with opened(registry, unlocked=False) as seat:
-        assert "no lock: registry stopped?" in seat.screen
+        assert "no lock: stopped?" in seat.screen
         assert "repositories" in seat.screen
         seat.press("i")
         await seat.shows("This store", "of blobs, each once", "a registry locks nothing")
@@ -250,7 +250,7 @@ async def test_marked_rows_of_a_registry_are_removed_and_given_back(registry: Pa
             await seat.until(partial(_are_marked, seat, number))
         seat.press("d")
         await seat.dialog(PlanDialog)
-        await seat.shows("Basis", "no lock: registry stopped?")
+        await seat.shows("Basis", "no lock: stopped?")
         seat.press("D")
         await seat.until(lambda: "done: " in seat.screen or "and Enter to apply" in seat.screen)
         if isinstance(seat.app.screen, PlanDialog):  # the repository's last tags: the number is asked for

@@ -13,6 +13,7 @@ from textual.binding import Binding, BindingType
 from orlop.intent import Clean, DropUploads, Intent, Repair
 from orlop.plan import Refusal
 from orlop.records import Remote
+from orlop.text import masked
 from orlop_tui import format as words
 from orlop_tui.screens import wording
 from orlop_tui.screens.changing import Change
@@ -129,12 +130,12 @@ class FetchDialog(Change):
         return (span("Fetch an image over the network", Role.HEADING),)
 
     def body(self, width: int) -> Sequence[Line]:
-        lines = list(labelled("URL", self.url, width, role=Role.STRONG))
+        lines = list(labelled("URL", masked("", self.url), width, role=Role.STRONG))
         record = self.record
         if record is not None:
             for label, text in (("Signed", record.signature_url), ("ETag", record.etag), ("Image", record.image)):
                 if text:
-                    lines += labelled(label, text, width)
+                    lines += labelled(label, masked("", text), width)
             if (said := freshness(record, self.store.looked_at)) is not None:
                 lines += labelled("Max age", said, width)
             if record.etag:
@@ -144,7 +145,7 @@ class FetchDialog(Change):
             "Then", "what it gives waits beside the store; its plan is shown before anything changes", width
         )
         command = words.shell(["orlop", "fetch", self.store.path, self.url])
-        lines += labelled("Command", command, width, role=Role.FAINT)
+        lines += labelled("Command", masked("", command), width, role=Role.FAINT)
         return lines
 
 

@@ -18,6 +18,7 @@ from orlop.intent import (
     Untag,
 )
 from orlop.records import Flag, Key, Remote
+from orlop.text import masked
 from orlop_tui import format as words
 from orlop_tui.screens.asking import CleanDialog
 from orlop_tui.screens.changing import TagDialog
@@ -135,7 +136,9 @@ class ChangeKeys(PaneKeys):
             self.changes.offer_fetch(records[0].url or "", records[0])
         elif records:
             letters = "123456789abcdefghijklmnopqrstuvwxyz"
-            choices = [Choice(letter, one.reference, one) for letter, one in zip(letters, records, strict=False)]
+            choices = [
+                Choice(letter, masked("", one.reference), one) for letter, one in zip(letters, records, strict=False)
+            ]
             self.app.push_screen(Menu("Fetch again", choices), self._fetch)
         else:
             lines = Ask("Fetch an image", "https://…/name.aci")

@@ -21,6 +21,7 @@ from orlop.errors import (
 from orlop.intent import Import, Intent
 from orlop.plan import Plan, Refusal
 from orlop.records import Key, Remote
+from orlop.text import masked
 from orlop_tui import format as words
 from orlop_tui import messages
 from orlop_tui.screens import wording
@@ -107,7 +108,7 @@ class Changes:
             self._browse.app.push_screen(dialog, lambda chosen: self._fetch(store, url) if chosen else None)
 
     def _fetch(self, store: OpenStore, url: str) -> None:
-        self._begin(f"fetching {url}")
+        self._begin(f"fetching {masked('', url)}")
         self.can_stop = True
         self._gateway.fetch(store.index, url)
 

@@ -18,6 +18,7 @@ from orlop.errors import Malformed
 from orlop.intent import Repair
 from orlop.plan import Plan
 from orlop.records import Row
+from orlop.text import masked
 from orlop_tui import format as words
 from orlop_tui.messages import PastChange
 from orlop_tui.screens.dialog import Dialog, Host
@@ -143,8 +144,8 @@ class PlanDialog(Change):
             lines += labelled("Left out", f"{rows} hidden by the filter", width, role=Role.WARN)
         lines += labelled("Basis", self._basis(), width, role=Role.WARN if self._changed else Role.PLAIN)
         lines.append(BLANK)
-        for command in self._command().splitlines():
-            lines += labelled("Command", command, width, role=Role.FAINT)
+        for command in self._command().splitlines():  # copied whole
+            lines += labelled("Command", masked("", command), width, role=Role.FAINT)
         return lines
 
     @property

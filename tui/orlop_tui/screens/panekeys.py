@@ -24,10 +24,13 @@ class PaneKeys(RowKeys):
         if self.pane is Pane.PROBLEMS and store is not None and store.findings is None and not store.checking:
             self.check(store, asked=True)
         self.draw_panes()
-        if self.is_stacked:
-            place = place_of(self.pane, self.panes.lines)
-            self.panes.go_below(place)
+        self._go_to_pane()
         self.draw_lines()
+
+    def _go_to_pane(self) -> None:
+        """Bring the section that was chosen to the top, where all stand below each other."""
+        if self.is_stacked:
+            self.panes.go_below(place_of(self.pane, self.panes.lines))
 
     def action_next_pane(self, step: int) -> None:
         there = self.panes_here
@@ -44,7 +47,12 @@ class PaneKeys(RowKeys):
         self.set_class(self.view < 0, "list-only")
         self.set_class(self.view > 0, "panes-only")
         self.set_focus(self.panes if self.view > 0 else self.table)
-        self.call_after_refresh(self.draw)
+        self.call_after_refresh(self._draw_anew)
+
+    def _draw_anew(self) -> None:
+        self.draw()
+        if self.pane is not Pane.META:
+            self._go_to_pane()
 
     def action_zoom(self, step: int) -> None:
         self._set_view(self.view + step)

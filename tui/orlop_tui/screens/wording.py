@@ -37,7 +37,7 @@ def header(store: OpenStore, *, title: str | None, of: int, width: int) -> tuple
         pieces += [gap, piece]
     if store.quarantine and width >= 100:
         pieces += [gap, span(f"quarantine {words.size(store.quarantine)}")]
-    if snapshot.engine is EngineState.UNKNOWN and width >= 100:
+    if snapshot.engine is EngineState.UNKNOWN and width >= WIDE:
         pieces += [gap, span(engine_words(snapshot), Role.WARN)]
     if snapshot.notes:
         pieces += [gap, span(f"{words.count(len(snapshot.notes), 'note')}: i", Role.WARN)]

@@ -84,7 +84,7 @@ RKT = KindWords(
     image="Image",
     noun="image",
     created="Imported",
-    own="an ACI shares nothing with others",
+    own="an ACI shares nothing",
     linked="linked: row, manifest, archive and dependencies are there and agree; archive not hashed",
     beside="Manifest: app, labels, dependencies",
     engine="rkt",
@@ -110,7 +110,7 @@ def of_kind(kind: str) -> KindWords:
 def engine_words(snapshot: Snapshot) -> str:
     """What is known of the engine, a clause; where nothing locks, that nothing proves anything."""
     if snapshot.engine is EngineState.UNKNOWN and snapshot.identity.kind == "registry":
-        return "no lock: registry stopped?"
+        return "no lock: stopped?"
     engine = of_kind(snapshot.identity.kind).engine
     return words.ENGINE_WORDS[snapshot.engine].replace("engine", engine, 1)
 

@@ -55,7 +55,8 @@ def brief(shown: Shown, width: int) -> Iterator[Line]:
     notes = ([row.what] if row.what != "image" else []) + sorted(row.flags)
     if notes:
         yield from labelled("Notes", ", ".join(notes), width)
-    yield from labelled(shown.words.created, _moment(row.created, shown.now), width)
+    if row.created is not None or row.what == "image":
+        yield from labelled(shown.words.created, _moment(row.created, shown.now), width)
     if row.last_used is not None:
         yield from labelled("Used", _moment(row.last_used, shown.now), width)
     if row.platform or row.what == "image":

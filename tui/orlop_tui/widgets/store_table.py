@@ -126,7 +126,11 @@ class StoreTable(ScrollView, Painted, can_focus=True, inherit_bindings=False):
         signs = (">" if under else " ") + ("*" if marked else " ") + " "
         pieces = [Span(signs, Role.STRONG)]
         depth = self.listing.depth(row)
-        for field in fields_for(width, self.kind):
+        fields = fields_for(width, self.kind)
+        if depth and not row.tag:  # the platform has the room of the tag that is not there
+            name, tag, *others = fields
+            fields = [name._replace(width=name.width + 1 + tag.width), *others]
+        for field in fields:
             text = cell(row, field.column, self.now, depth=depth)
             text = fit(text, field.width, right=field.right, middle=True)
             pieces.append(Span(text + " ", self._role(row, field.column)))
