@@ -24,6 +24,16 @@ def tag(repository: str, name: str) -> str:
     return f"repositories/{repository}/_manifests/tags/{name}"
 
 
+def test_parts_of_an_index_stay_while_another_one_cannot_be_read(planning: Planning) -> None:
+    part = planning.storage.image("multi", cmd="one")
+    other = planning.storage.image("multi", cmd="two")
+    planning.storage.index("multi", [part.digest], "one")
+    damaged = planning.storage.index("multi", [part.digest, other.digest], "two")
+    planning.storage.blob_path(damaged).write_bytes(b"{")
+    plan = planning.plan(planning.remove("multi:one"))
+    assert not [path for path in moved(plan) if part.digest[7:] in path]
+
+
 def test_a_manifest_goes_with_its_last_name_and_not_before(planning: Planning) -> None:
     image = planning.storage.image("app", "v1", "v2")
     first = planning.plan(planning.remove("app:v1"))

@@ -145,12 +145,15 @@ class _Part:
         self.tags = dict(self.named)
         self.going = {digest: "asked for by its digest" for digest in self.asked if digest in self.repository.revisions}
         self.going.update((digest, "its last name goes") for digest in nameless)
+        unreadable = self._unreadable()
         before = -1
         while before != len(self.going) + len(self.tags):
             before = len(self.going) + len(self.tags)
             for digest in sorted(self.going):
                 self._take_list(digest)
                 for near, why in self._near(digest):
+                    if unreadable.keys() - self.going.keys() - {near}:
+                        continue  # one of those may be an index that names it too
                     if near not in self.going and self._is_free(near):
                         self.going[near] = why
 
@@ -261,11 +264,14 @@ class _Part:
 
     def _unknowable(self, steps: Steps) -> None:
         """Damaged manifests that stay: if one is an index of what goes, its next push brings that back."""
-        for digest in sorted(self.repository.revisions.keys() - self.going.keys()):
-            manifest = self.model.manifests.get(digest)
-            if manifest is None or manifest.state not in (State.GOOD, State.MISSING):
-                state = manifest.state if manifest is not None else State.MISSING
+        for digest, state in sorted(self._unreadable().items()):
+            if digest not in self.going:
                 steps.say("note", f"image {digest}", f"it is {state}, so whether it names what goes cannot be known")
+
+    def _unreadable(self) -> dict[str, State]:
+        """Manifests of which nobody can tell what they name."""
+        known = (self.model.manifests[d] for d in self.repository.revisions if d in self.model.manifests)
+        return {found.digest: found.state for found in known if found.state not in (State.GOOD, State.MISSING)}
 
     def _rank(self, digest: str) -> int:
         manifest = self.model.manifests.get(digest)
