@@ -13,7 +13,7 @@ from orlop.docker.checkfinding import finding
 from orlop.docker.model import ConfigState, Image, Layer, Model
 from orlop.errors import Malformed, NoPermission, NotFound, OrlopError
 from orlop.finding import Finding, Severity
-from orlop.fs import Root, join
+from orlop.fs import Folder, Root, join
 from orlop.progress import Progress
 from orlop.records import EngineState, Key
 from orlop.store import Hashing
@@ -206,43 +206,51 @@ def _true_parent(model: Model, chain_id: str) -> str | None:
 def _recipes(root: Root, model: Model, chains: set[str] | None, progress: Progress) -> Iterator[Finding]:
     """tar-split records: readable, and the sizes in them add up to the layer's size."""
     wanted = [layer for chain_id, layer in sorted(model.layers.items()) if chains is None or chain_id in chains]
-    for number, layer in enumerate(wanted):
-        if number % _STEP == 0:
-            progress.step("tar-split records", number, len(wanted))
-        if layer.problems:
-            continue
-        path = layout.tar_split(model.driver, layer.chain_id)
-        users = model.users_of.get(layer.chain_id, ())
-        try:
-            with root.stream(path) as stream:
-                content = tarsplit.content_size(stream)
-        except Malformed as error:
-            yield finding(model, "DK09", path, error.why, images=users, says=error.engine)
-            continue
-        except NotFound:
-            if not root.exists(join(layout.layer(model.driver, layer.chain_id), "diff")):
-                continue  # an engine removed the layer since the store was read
-            says = f"open {layout.spelled(path)}: no such file or directory"
-            yield finding(model, "DK09", path, "it is missing", images=users, says=says)
-            continue
-        except NoPermission:
-            yield finding(model, "DK09", path, "this user may not read it", severity=Severity.INFORMATION)
-            continue
-        except OrlopError as error:
-            yield finding(model, "DK09", path, error.why or error.what, images=users, says=error.why)
-            continue
-        except OSError as error:
-            yield finding(model, "DK09", path, f"it cannot be read: {error.strerror}", images=users)
-            continue
-        if layer.size is not None and not _sized(root, model, layer, content):
-            yield finding(
-                model,
-                "DK06",
-                join(layout.layer(model.driver, layer.chain_id), "size"),
-                f"it says {layer.size} bytes, the files of the layer have {content}",
-                images=users,
-                size=abs(layer.size - content),
-            )
+    try:
+        records = root.folder(layout.layers(model.driver))
+    except OrlopError:
+        return  # there are no layers, or a note says that they cannot be read
+    with records:
+        for number, layer in enumerate(wanted):
+            if number % _STEP == 0:
+                progress.step("tar-split records", number, len(wanted))
+            if not layer.problems:
+                yield from _recipe(root, model, records, layer)
+
+
+def _recipe(root: Root, model: Model, records: Folder, layer: Layer) -> Iterator[Finding]:
+    path = layout.tar_split(model.driver, layer.chain_id)
+    users = model.users_of.get(layer.chain_id, ())
+    try:
+        with records.folder(layer.chain_id[7:]) as record, record.stream("tar-split.json.gz") as stream:
+            content = tarsplit.content_size(stream)
+    except Malformed as error:
+        yield finding(model, "DK09", path, error.why, images=users, says=error.engine)
+        return
+    except NotFound:
+        if not root.exists(join(layout.layer(model.driver, layer.chain_id), "diff")):
+            return  # an engine removed the layer since the store was read
+        says = f"open {layout.spelled(path)}: no such file or directory"
+        yield finding(model, "DK09", path, "it is missing", images=users, says=says)
+        return
+    except NoPermission:
+        yield finding(model, "DK09", path, "this user may not read it", severity=Severity.INFORMATION)
+        return
+    except OrlopError as error:
+        yield finding(model, "DK09", path, error.why or error.what, images=users, says=error.why)
+        return
+    except OSError as error:
+        yield finding(model, "DK09", path, f"it cannot be read: {error.strerror}", images=users)
+        return
+    if layer.size is not None and not _sized(root, model, layer, content):
+        yield finding(
+            model,
+            "DK06",
+            join(layout.layer(model.driver, layer.chain_id), "size"),
+            f"it says {layer.size} bytes, the files of the layer have {content}",
+            images=users,
+            size=abs(layer.size - content),
+        )
 
 
 def _sized(root: Root, model: Model, layer: Layer, content: int) -> bool:

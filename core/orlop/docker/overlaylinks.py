@@ -140,33 +140,40 @@ class _Links:
     def _of(self, cache_id: str, below: Sequence[str] | None) -> Iterator[_Broken]:
         """What is wrong with the names of one folder, and with those that it lists."""
         try:
-            yield from self._own(cache_id)
-            if below is not None:
-                yield from self._lower(cache_id, below)
+            with self._data.folder(cache_id) as folder:
+                yield from self._own(cache_id, folder)
+                if below is not None:
+                    yield from self._lower(cache_id, folder, below)
         except NoPermission:
             return  # a note says that this user may not read it
         except OrlopError as error:
             yield _Broken(error.path or f"overlay2/{cache_id}", error.why or error.what)
 
-    def _name(self, cache_id: str) -> str | None:
-        """A layer's short name; None where it has none that could be one."""
+    def _name(self, cache_id: str, folder: Folder | None = None) -> str | None:
+        """A layer's short name; None where it has none that could be one.
+
+        Args:
+            folder: the layer's, where it is open.
+        """
         if cache_id not in self._names:
             try:
-                with self._data.folder(cache_id) as folder:
-                    text = folder.read("link", _NAME_LIMIT).decode("utf-8", "surrogateescape")
-                self._names[cache_id] = text if text not in ("", ".", "..") and not set(text) & set("/\0:") else None
+                if folder is None:
+                    with self._data.folder(cache_id) as opened:
+                        self._names[cache_id] = _name_in(opened)
+                else:
+                    self._names[cache_id] = _name_in(folder)
             except NoPermission:
                 raise
             except OrlopError:
                 self._names[cache_id] = None
         return self._names[cache_id]
 
-    def _own(self, cache_id: str) -> Iterator[_Broken]:
+    def _own(self, cache_id: str, folder: Folder) -> Iterator[_Broken]:
         path = layout.link_file(cache_id)
-        name = self._name(cache_id)
+        name = self._name(cache_id, folder)
         if name is None:
             says = "readlink <root>/overlay2/l: invalid argument"
-            yield _Broken(path, f"the file link does not hold a name: it is {self._what(cache_id)}", says)
+            yield _Broken(path, f"the file link does not hold a name: it is {_what(folder)}", says)
             return
         wanted = f"../{cache_id}/diff"
         try:
@@ -182,23 +189,10 @@ class _Links:
         if target != wanted:
             yield _Broken(layout.link(name), f"it leads to {target}, and must lead to {wanted}")
 
-    def _what(self, cache_id: str) -> str:
-        try:
-            with self._data.folder(cache_id) as folder:
-                found = folder.stat("link")
-        except NotFound:
-            return "missing"
-        except OrlopError as error:
-            return error.what
-        if found.kind != "file":
-            return f"a {found.kind}"
-        return "no name" if found.size else "empty"
-
-    def _lower(self, cache_id: str, below: Sequence[str]) -> Iterator[_Broken]:
+    def _lower(self, cache_id: str, folder: Folder, below: Sequence[str]) -> Iterator[_Broken]:
         path = f"overlay2/{cache_id}/lower"
         try:
-            with self._data.folder(cache_id) as folder:
-                listed = folder.read("lower", _LOWER_LIMIT).decode("utf-8", "surrogateescape")
+            listed = folder.read("lower", _LOWER_LIMIT).decode("utf-8", "surrogateescape")
         except NotFound:
             if below:
                 yield _Broken(path, f"the list of the {len(below)} layers below is missing")
@@ -234,3 +228,21 @@ class _Links:
                 return ""
             return f"it lists {entry}, which leads to {target}, where ../{wanted}/diff must stand"
         return f"it lists {entry!r}, where the name of {wanted} must stand"
+
+
+def _name_in(folder: Folder) -> str | None:
+    text = folder.read("link", _NAME_LIMIT).decode("utf-8", "surrogateescape")
+    return text if text not in ("", ".", "..") and not set(text) & set("/\0:") else None
+
+
+def _what(folder: Folder) -> str:
+    """What there is instead of a name."""
+    try:
+        found = folder.stat("link")
+    except NotFound:
+        return "missing"
+    except OrlopError as error:
+        return error.what
+    if found.kind != "file":
+        return f"a {found.kind}"
+    return "no name" if found.size else "empty"
