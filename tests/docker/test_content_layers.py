@@ -8,6 +8,7 @@ import pickle
 import random
 import shutil
 import tarfile
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orlop import kinds
-from orlop.docker import layout, tarsplit
+from orlop.docker import checkcontent, layout, tarsplit
 from orlop.docker.content import NAMED, Place, Result, Task
 from orlop.docker.layerstore import LayerStore, StoredLayer
 from orlop.errors import Cancelled
@@ -434,3 +435,21 @@ def test_layers_of_a_driver_without_plain_files_are_one_note(tmp_path: Path) -> 
     found = [one for one in check(shop.data.path) if one.rule == "DK08"]
     assert [(one.severity, one.subject) for one in found] == [(Severity.INFORMATION, "driver")]
     assert "3 layers cannot be hashed: the driver btrfs" in found[0].detail
+
+
+def test_large_layers_are_hashed_by_threads(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkcontent, "_MANY", 1)
+    monkeypatch.setattr(checkcontent, "_LARGE", 0)
+    used: list[str] = []
+    run = Task.run
+
+    def noted(self: Task, told: Callable[[int], None]) -> Result:
+        used.append(threading.current_thread().name)
+        return run(self, told)
+
+    monkeypatch.setattr(Task, "run", noted)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    flip(shop.tree(shop.api) / "srv/api", 3)
+    assert only(shop).rule == "DK08"
+    assert len(used) == 3
+    assert all(name.startswith("hashing") for name in used)
