@@ -8,7 +8,7 @@ from orlop.records import Absent, Key, Remote, Upload
 from orlop.records import Mapping as MappingRecord
 from orlop.text import masked, visible
 from orlop_tui import format as words
-from orlop_tui.widgets.lines import Line, Role, beside, fit, labelled, line, span, titled
+from orlop_tui.widgets.lines import Line, Role, beside, fit, fold, labelled, line, span, titled
 from orlop_tui.widgets.shown import Pane, Shown, ToMapping, ToRemote, ToUpload, no_row, unread
 
 _MOST = 2000
@@ -229,7 +229,8 @@ def _listed(found: Sequence[Upload], now: int, width: int) -> Iterator[Line]:
         yield line(span(head), span(name), target=ToUpload(upload), copy=f"{upload.repository}/{upload.id}")
         begun = "at an unknown time" if upload.started is None else f"{words.age(upload.started, now)} ago"
         text = f"begun {begun}, last written {words.age(upload.changed, now)} ago"
-        yield line(span(" " * len(head)), span(text, Role.FAINT))
+        for part in fold(text, width - len(head)):
+            yield line(span(" " * len(head)), span(part, Role.FAINT))
         if upload.problem:
             yield from beside("problem", upload.problem, width, len(head), Role.WARN)
     if len(found) > _MOST:
