@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Take the pictures in this folder: the real screens over the sample store.
+"""Take the pictures in this folder: the real screens over the sample stores.
 
     python screenshots/make.py [NAME[-SIZE]…]
 
@@ -35,7 +35,7 @@ SIZES = {"80x24": (80, 24), "120x40": (120, 40), "200x50": (200, 50)}
 CLOCK = times.parse(NOW) + 2 * 3600 * 1_000_000_000
 USUAL = "120x40"
 AT_EVERY_SIZE = {"list"}
-AS_PNG = {"list-120x40", "delete-120x40"}
+AS_PNG = {"list-120x40", "delete-120x40", "registry-list-120x40", "rkt-remotes-120x40"}
 FONT = "DejaVu Sans Mono"
 
 Steps = Callable[[Pilot[None]], Awaitable[None]]
@@ -66,6 +66,12 @@ def filtered(text: str) -> tuple[str | tuple[str, ...], ...]:
 
 WEB = filtered("acme/web:2026.08")
 
+
+def upon(name: str) -> tuple[str | tuple[str, ...], ...]:
+    """The keys that put the cursor on a row."""
+    return ("number_sign", tuple(name), "enter")
+
+
 PICTURES: dict[str, Steps] = {
     "list": keys("number_sign", tuple("ghcr.io/acme/batch:rc3"), "enter"),
     "detail": keys(*WEB, "enter"),
@@ -74,7 +80,21 @@ PICTURES: dict[str, Steps] = {
     "problems": keys("p", "4"),
     "delete": keys(*filtered("acme/web:2026.06"), "d"),
     "help": keys("question_mark"),
+    "registry-list": keys(*upon("team/web:2.1")),
+    "registry-detail": keys(*upon("team/web:2.1"), "enter"),
+    "registry-uploads": keys(*upon("team/api:2.0"), "5"),
+    "registry-clean": keys("c", "n", "enter"),
+    "rkt-list": keys(*upon("example.com/etcd:3.3.2")),
+    "rkt-remotes": keys(*upon("example.com/etcd:3.3.2"), "3", "a", "enter"),
+    "rkt-fetch": keys(*upon("example.com/etcd:3.2.0"), "F"),
 }
+
+MAKERS: dict[str, Callable[[str], str]] = {
+    "docker": lambda folder: samples.make(folder).path,
+    "registry": lambda folder: samples.make_registry(folder).path,
+    "rkt": lambda folder: samples.make_rkt(folder).path,
+}
+"""A picture whose name begins with none of these is of a Docker store."""
 
 
 async def take(name: str, size: str, path: str) -> str:
@@ -190,8 +210,9 @@ async def main(names: list[str]) -> int:
             if names and name not in names and f"{name}-{size}" not in names:
                 continue
             with tempfile.TemporaryDirectory(prefix="orlop-pictures-") as folder:
-                made = samples.make(f"{folder}/docker")
-                save(name, size, (await take(name, size, made.path)).replace(folder, "/var/lib"))
+                kind = name.partition("-")[0] if name.partition("-")[0] in MAKERS else "docker"
+                path = MAKERS[kind](f"{folder}/{kind}")
+                save(name, size, (await take(name, size, path)).replace(folder, "/var/lib"))
                 print(f"{name}-{size}")
     return 0
 
