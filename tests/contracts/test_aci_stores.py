@@ -668,6 +668,7 @@ def die_at_every_call(folder: str, catalogue: str) -> None:
     assert deaths > 15, deaths
 
 
+@pytest.mark.long
 def test_a_process_that_is_killed_leaves_whole_images_only(catalogue: str, folder: Path) -> None:
     _finished(_run("die_at_every_call", str(folder), catalogue))
 

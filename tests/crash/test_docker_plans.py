@@ -21,6 +21,8 @@ from orlop.records import Key
 from orlop.samples import DataRoot, Step
 from orlop.store import Store
 
+pytestmark = pytest.mark.long
+
 DIGEST = "sha256:" + "d" * 64
 
 

@@ -15,6 +15,8 @@ from orlop.records import Key
 if TYPE_CHECKING:
     from tests.crash.conftest import Harness
 
+pytestmark = pytest.mark.long
+
 INTENTS: dict[str, Intent] = {
     "tag": Tag(image="one", name="new:1"),
     "remove": Remove(keys=(Key("", "one", None),)),

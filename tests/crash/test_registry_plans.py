@@ -23,6 +23,8 @@ from orlop.store import Statement, Store
 from tests.registry.making import V2, Storage, digest_of
 from tests.registry.packing import OciLayout
 
+pytestmark = pytest.mark.long
+
 FUTURE = 1 << 62
 UUID = "020aa250-bad4-4b1b-9157-bf7cf295e949"
 

@@ -30,6 +30,8 @@ from orlop.store import Store
 from tests.rkt.ql_files import cut_log, database
 from tests.rkt.test_rkt_door_guard import pod
 
+pytestmark = pytest.mark.long
+
 URL = "https://example.com/app.aci"
 STAGED = "0123456789abcdef"
 TREES = "trees"

@@ -195,8 +195,8 @@ def test_what_is_no_store_says_what_it_is(tmp_path: Path) -> None:
     with pytest.raises(NotAStore, match="no container image store") as told:
         kinds.open(str(tmp_path))
     assert "empty" in told.value.why
-    (tmp_path / "docker/registry/v2").mkdir(parents=True)
-    with pytest.raises(Unsupported, match="registry"):
+    (tmp_path / "oci-layout").write_text("{}")
+    with pytest.raises(Unsupported, match="OCI image layout"):
         kinds.open(str(tmp_path))
     with pytest.raises(NotFound):
         kinds.open(str(tmp_path / "nowhere"))

@@ -132,7 +132,9 @@ class Storage:
         ]
         return self.manifest(repository, {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}, *tags)
 
-    def upload(self, repository: str, name: str, started: datetime.datetime | str | None, data: bytes = b"half") -> Path:
+    def upload(
+        self, repository: str, name: str, started: datetime.datetime | str | None, data: bytes = b"half"
+    ) -> Path:
         """Begin an upload; a text is written to startedat as it is, None writes none."""
         folder = self.repository_path(repository) / "_uploads" / name
         self.put(folder / "data", data)

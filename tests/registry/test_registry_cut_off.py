@@ -23,6 +23,8 @@ from orlop.registry.layers import LayerStore
 from orlop.registry.layout import MODERN
 from orlop.registry.storage import RegistryStorage
 
+pytestmark = pytest.mark.long
+
 NAME = "team/app"
 CONTENT = b"a layer " * 1_000
 DIGEST = Digest.of(CONTENT)
