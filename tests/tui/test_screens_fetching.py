@@ -342,6 +342,12 @@ async def test_without_a_record_the_url_is_typed_and_with_several_one_is_chosen(
         assert seat.gateway.calls("fetch") == [("https://b",)]
 
 
+async def test_a_row_that_is_still_being_read_is_waited_for() -> None:
+    async with seated(StandIn(slow={"detail"})) as seat:
+        await seat.press("F")
+        assert "its remote records are still being read" in seat.screen
+
+
 async def test_a_kind_without_urls_is_not_asked() -> None:
     async with seated(StandIn(kind="registry")) as seat:
         await seat.press("F")

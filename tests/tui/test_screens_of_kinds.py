@@ -3,10 +3,12 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,10 @@ from textual.widgets import Input
 
 from orlop import samples
 from orlop.records import Facet, Flag, Key, Row
+from orlop.rkt import layout
 from orlop_tui.app import OrlopApp
 from orlop_tui.gateway import Gateway
-from orlop_tui.screens.asking import CleanDialog, RefusalNotice
+from orlop_tui.screens.asking import CleanDialog, FetchDialog, RefusalNotice
 from orlop_tui.screens.changing import PlanDialog, TagDialog, UndoDialog
 from orlop_tui.screens.dialog import Ask, Dialog, Menu, Notice
 from orlop_tui.screens.stores import OpenStore
@@ -411,6 +414,74 @@ async def test_an_aci_store_is_cleaned_of_what_was_left(rkt: Path) -> None:
         seat.press("enter")
         await seat.applied()
         assert not (rkt / "cas/tmp/803417265").exists()
+
+
+async def test_where_nothing_is_to_be_cleaned_the_plan_says_so_and_has_nothing_to_apply(tmp_path: Path) -> None:
+    samples.RegistryRoot.create(str(tmp_path / "r")).image("a/b", {"x": b"x"}, tags=["1"])
+    async with opened(tmp_path / "r") as seat:
+        seat.press("c")
+        await seat.dialog(CleanDialog)
+        seat.press("enter")
+        await seat.dialog(PlanDialog)
+        await seat.shows("none: nothing has to be changed")
+        seat.press("D")
+        await seat.shows("there is nothing to apply")
+        assert isinstance(seat.app.screen, PlanDialog)
+
+
+async def test_an_image_that_changed_at_its_url_is_fetched_planned_and_taken_in(tmp_path: Path) -> None:
+    store = samples.AciRoot.create(str(tmp_path / "rkt"))
+    newer = samples.AciRoot.create(str(tmp_path / "newer"))
+    image = newer.image("example.com/app", version="2", files={"bin/app": b"two"})
+    with serving(Path(newer.at(layout.blob(image.key)))) as url:
+        older = store.image("example.com/app", version="1", files={"bin/app": b"one"})
+        store.remote(url, older, etag='"one"')
+        store.settle()
+        async with opened(tmp_path / "rkt", size=(80, 40)) as seat:
+            seat.press("3")
+            await seat.shows(url)
+            seat.press("F")
+            await seat.dialog(FetchDialog)
+            await seat.shows("Fetch an image over the network", "each fetch asks again")
+            assert image.key not in {row.id for row in seat.store.snapshot.rows}
+            seat.press("D")
+            await seat.dialog(PlanDialog)
+            await seat.shows("Learned", "are added")
+            assert os.listdir(tmp_path / "rkt/cas/.orlop/incoming")
+            seat.press("D")
+            await seat.until(lambda: image.key in {row.id for row in seat.store.snapshot.rows})
+            await seat.until(lambda: not seat.app.browse.changes.busy)
+            seat.put_on(seat.row(image.key).key)
+            seat.press("3")
+            await seat.shows(url, 'ETag     "two"')
+            assert not (tmp_path / "rkt/cas/.orlop/incoming").exists()
+
+
+@contextmanager
+def serving(image: Path) -> Iterator[str]:
+    """A server on this host that has one image, and no signature of it; gives its URL."""
+    body = image.read_bytes()
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found = self.path == "/app.aci"
+            self.send_response(200 if found else 404)
+            self.send_header("ETag", '"two"')
+            self.send_header("Content-Length", str(len(body) if found else 0))
+            self.end_headers()
+            self.wfile.write(body if found else b"")
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Keep quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/app.aci"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def _records(seat: Seat, facet: Facet) -> tuple[object, ...]:

@@ -131,6 +131,9 @@ class ChangeKeys(PaneKeys):
     def action_fetch(self) -> None:
         if self._stopped_by("fetch"):
             return
+        if self.row is not None and self._shown.remotes is None and not self._shown.problem:
+            self.say("its remote records are still being read")
+            return
         records = self._fetchable()
         if len(records) == 1:
             self.changes.offer_fetch(records[0].url or "", records[0])

@@ -132,6 +132,8 @@ class PlanDialog(Change):
 
     def body(self, width: int) -> Sequence[Line]:
         lines = list(labelled("Space", words.plan_space(self.plan), width, role=Role.STRONG))
+        if not self.plan.steps:
+            lines += labelled("Steps", "none: nothing has to be changed", width, role=Role.GOOD)
         for word, text in words.plan_lines(self.plan, full=False, listed=self.listed):
             lines += labelled(word, text, width)
         for text in self._remarks:
@@ -182,6 +184,8 @@ class PlanDialog(Change):
         self.remark("planned again: the same steps" if same else "planned again: the steps differ, read them")
 
     def why_not(self) -> str:
+        if not self.plan.steps:
+            return "nothing has to be changed: there is nothing to apply"
         return "the store changed under this plan: p plans again" if self._changed else super().why_not()
 
     def consented(self) -> None:

@@ -53,8 +53,8 @@ DOCKER = KindWords(
     engine="engine",
     has_reverse=True,
     cannot={
-        "clean": "a Docker store is cleaned by removing images: nothing else can be proved unneeded offline",
-        "repair": "findings of a Docker store are put right by removing what is broken, or by its engine",
+        "clean": "only registries and ACI stores are cleaned as a whole: d removes images here, with their layers",
+        "repair": "only findings of registries and ACI stores are put right here; `orlop explain` says what to do",
         "latest": "only an ACI store marks the latest image of a name",
         "fetch": _ONLY_RKT_FETCHES,
         "remove_repository": _ONLY_REGISTRY,
