@@ -1,6 +1,5 @@
 """The list of a registry and of an ACI store: their columns, what stands under an index, their filters."""
 
-import time
 from collections.abc import Sequence
 
 import pytest
@@ -213,20 +212,13 @@ def test_a_hostile_platform_and_kind_reach_no_cell_raw() -> None:
             assert text.isprintable()
 
 
-def test_only_the_rows_that_are_drawn_are_asked_for_their_depth() -> None:
-    """A hundred thousand rows are grouped by one look at each: by name no order is made, backwards one is, once."""
-    rows = tuple(row for n in range(25_000) for row in _family(n))
-    listing = Listing(rows)
-    began = time.perf_counter()
-    Listing(rows).sort_by(Column.SIZE)
-    yardstick = time.perf_counter() - began
-    began = time.perf_counter()
-    listing.reverse()
-    depths = [listing.depth(row) for row in listing.shown[:60]]
-    assert time.perf_counter() - began < max(6 * yardstick, 1.0)
-    assert depths[:4] == [0, 1, 1, 1]
-
-
-def _family(number: int) -> list[Row]:
-    index = pushed(f"r{number:05}", "1", number, what="index")
-    return [index, *(pushed(index.repository, "", number * 4 + n, under=index.key) for n in range(1, 4))]
+def test_a_list_without_groups_makes_no_index_of_them() -> None:
+    listing = Listing(ACIS)
+    assert [listing.depth(row) for row in listing.shown] == [0, 0, 0]
+    listing.sort_by(Column.SIZE)
+    assert listing._under is None
+    grouped = Listing(ROWS)
+    assert grouped.depth(INDEX) == 0
+    assert grouped._under is None, "only a row that stands under another is looked for"
+    assert grouped.depth(ARM) == 1
+    assert grouped._under is not None

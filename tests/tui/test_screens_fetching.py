@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from orlop.plan import Plan, Reason, Refusal, Replace
 from orlop.records import (
     Absent,
     Condition,
+    Delta,
     Detail,
     EngineState,
     Facet,
@@ -373,6 +374,20 @@ async def test_the_password_in_a_url_is_shown_nowhere_and_goes_to_the_server_alo
         shown.append(seat.screen)
         assert all("example.com/a.aci" in screen for screen in shown)
         assert not any("hunter2" in screen for screen in shown)
+
+
+async def test_the_program_that_a_store_belongs_to_is_named_where_it_runs() -> None:
+    async with seated() as seat:
+        store = seat.app.browse.store
+        assert store is not None
+        seen = replace(store.snapshot, engine=EngineState.RUNNING, engine_text="held by rkt (1)")
+        seat.gateway.post(messages.StoreChanged(0, Delta(snapshot=seen, added=_NONE, removed=_NONE, changed=_NONE)))
+        await seat.settle()
+        assert "RKT RUNNING" in seat.screen
+        assert "rkt was started: writing is locked again" in seat.screen
+
+
+_NONE: frozenset[Key] = frozenset()
 
 
 # --- consent

@@ -145,7 +145,7 @@ class Browse(ChangeKeys):
         """Lock writing where an engine was started; another program may let go of the store at once."""
         now = store.snapshot.engine
         if now is EngineState.RUNNING and store.unlocked:
-            self.changes.lock_again(store, "the engine was started: writing is locked again")
+            self.changes.lock_again(store, f"{store.words.the_engine} was started: writing is locked again")
         elif now is not before and store is self.store:
             if now is EngineState.HELD:
                 self.say(f"the store is held: {store.snapshot.engine_text}")

@@ -305,7 +305,7 @@ class Changes:
         engine = store.words.engine
         lines += [BLANK, line(f"If no {engine} works on this store, and none will until the change is done,")]
         lines += [line("state it by typing the word: offline")]
-        ask = Ask(f"Nothing proves that the {engine} is stopped", "offline", lines, word="offline")
+        ask = Ask(f"Nothing proves that {store.words.the_engine} is stopped", "offline", lines, word="offline")
         self._browse.app.push_screen(ask, lambda text: self._gateway.probe(store.index, offline=True) if text else None)
 
     def plan_again(self, intent: Intent) -> None:

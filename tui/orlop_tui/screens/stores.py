@@ -149,7 +149,7 @@ class OpenStore:
     def lock_word(self) -> Span:
         """Whether a change can be applied now."""
         if self.snapshot.engine is EngineState.RUNNING:
-            return span("ENGINE RUNNING", Role.WARN)
+            return span(f"{self.words.engine.upper()} RUNNING", Role.WARN)
         if self.snapshot.engine is EngineState.HELD:
             return span("STORE HELD", Role.WARN)
         if self.unlocked:

@@ -28,7 +28,9 @@ class KindWords:
     beside: str
     """The title of what of the metadata comes after the other panes."""
     engine: str
-    """The program that the store belongs to."""
+    """The program that the store belongs to: in a state, as ``engine not running``."""
+    the_engine: str
+    """The same in a sentence."""
     user: str = "container"
     """What an image is used by."""
     has_layers: bool = True
@@ -51,6 +53,7 @@ DOCKER = KindWords(
     own="layers that no other image uses",
     beside="Config, layers, history",
     engine="engine",
+    the_engine="the engine",
     has_reverse=True,
     cannot={
         "clean": "only registries and ACI stores are cleaned as a whole: d removes images here, with their layers",
@@ -71,6 +74,7 @@ REGISTRY = KindWords(
     linked="linked: manifest and config hashed, all they name is there; layers not hashed",
     beside="Manifest, config, layers, history",
     engine="registry",
+    the_engine="the registry",
     has_uploads=True,
     cannot={
         "latest": "in a registry latest is a tag like any other: t gives it",
@@ -88,6 +92,7 @@ RKT = KindWords(
     linked="linked: row, manifest, archive and dependencies are there and agree; archive not hashed",
     beside="Manifest: app, labels, dependencies",
     engine="rkt",
+    the_engine="rkt",
     user="pod",
     has_layers=False,
     cannot={
