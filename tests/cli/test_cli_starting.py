@@ -278,6 +278,8 @@ def test_ctrl_c_ends_without_a_traceback(own: Path) -> None:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            # A shell ignores Ctrl-C for what it runs in the background, and the tests may run there.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         ) as running,
     ):
         assert running.stderr is not None
