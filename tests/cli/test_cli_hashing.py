@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
+from orlop import kinds
+from orlop.finding import Finding, Severity
 from orlop.samples import RegistrySample, make_registry, make_rkt
 from orlop_tui import format
+from orlop_tui.cli import check
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Ran
@@ -110,3 +113,21 @@ def test_what_was_verified_is_listed_with_its_date_until_a_byte_is_written(
     blob.write_bytes(blob.read_bytes())
     trusts = {image["trust"] for image in orlop("ls", registry.path, "--json").objects("image")}
     assert trusts == {"verified", "linked"}
+
+
+def test_a_layer_that_could_not_be_hashed_takes_the_word_all_away(registry: RegistrySample) -> None:
+    hindered = Finding(
+        rule="DK08",
+        title="layer-content-mismatch",
+        severity=Severity.INFORMATION,
+        path="zfs",
+        detail="its layers cannot be read",
+        engine_says="",
+        repair=None,
+    )
+    store = kinds.open(registry.path)
+    try:
+        assert "all bytes hashed" in check.summary(store, (), whole=True, content=True)
+        assert "as far as they can be read" in check.summary(store, (hindered,), whole=True, content=True)
+    finally:
+        store.close()

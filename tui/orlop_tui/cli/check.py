@@ -138,7 +138,10 @@ def summary(store: Store, findings: Sequence[Finding], *, whole: bool, content: 
     found += f"; {format.size(space)} that nothing needs" if space else ""
     hashed = _HASHED.get(store.identity.kind, "every config hashed")
     configs = hashed if not opening.unreadable([store]) else hashed.replace("every ", "") + " as far as can be read"
-    reach = "all bytes hashed" if content else f"structure checked and {configs}; {_NOT_HASHED[store.identity.kind]}"
+    # A layer that could not be hashed is no damage, and no byte of it was seen.
+    hindered = any(one.rule == "DK08" and one.severity is Severity.INFORMATION for one in findings)
+    hashed_all = "bytes hashed as far as they can be read" if hindered else "all bytes hashed"
+    reach = hashed_all if content else f"structure checked and {configs}; {_NOT_HASHED[store.identity.kind]}"
     scope = format.count(store.rows().images, "image") if whole else "the images asked for"
     return f"{format.count(len(findings), 'finding')}{f' ({found})' if found else ''} in {scope}: {reach}"
 
