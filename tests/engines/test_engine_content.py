@@ -216,7 +216,7 @@ def test_a_flipped_byte_is_found_and_its_file_named(
     files = files_of(store())
     for file in random.Random(7).sample(files, FLIPS):
         before, data = file.stat(), bytearray(file.read_bytes())
-        at = random.Random(str(file)).randrange(len(data))
+        at = random.Random(os.fsencode(file)).randrange(len(data))
         data[at] ^= 0x10
         file.write_bytes(data)
         os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
