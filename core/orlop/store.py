@@ -7,7 +7,7 @@ A `Store` never writes, creates nothing and keeps no lock. It is changed only by
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from orlop.finding import Finding, Rule
 from orlop.fs import Root
@@ -17,6 +17,7 @@ from orlop.progress import Progress
 from orlop.records import Absent, Delta, Detail, EngineState, Facet, Key, Records, Snapshot, StoreId, Why
 
 if TYPE_CHECKING:  # a listing starts without them
+    from orlop.space import Space
     from orlop.spread import Budget
     from orlop.verified import VerifiedCache
 
@@ -58,6 +59,22 @@ class Fetched:
     """Take in what was fetched; or, where it has not changed, renew the record."""
     remarks: tuple[str, ...] = ()
     """Clauses for people: whether the signature was checked, where it led."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """What was written of an image."""
+
+    form: str
+    """``docker-archive``, ``oci-archive``, ``aci``"""
+    id: str
+    """What the image is called by an engine that takes it in: its image id, manifest digest or ACI key."""
+    names: tuple[str, ...]
+    """The names that the archive gives it."""
+    bytes: int
+    """Written."""
+    remarks: tuple[str, ...] = ()
+    """Clauses for people: what the archive has not, though the store has."""
 
 
 class Store(Protocol):
@@ -175,6 +192,34 @@ class Store(Protocol):
             Unsupported: this kind keeps no remote records that could be asked.
             FetchFailed: the server cannot be reached, refuses, redirects without end or breaks off.
             As `stage`.
+        """
+        ...
+
+    def space(self, progress: Progress) -> "Space":
+        """Where the bytes of the store's root are; it looks at every file's size and reads none.
+
+        Raises:
+            Cancelled: `progress` stopped it.
+        """
+        ...
+
+    def save(self, keys: Iterable[Key], to: BinaryIO, *, form: str | None, progress: Progress) -> tuple[Saved, ...]:
+        """Write images as one archive that engines load; every byte is verified while it is written.
+
+        What was written is worth nothing unless this returns. The archive is the same for
+        the same images, whenever it is made.
+
+        Args:
+            keys: the images; a key with a name gives the archive that name, one without gives all names of the image.
+            to: written once, from the start; it need not be able to seek.
+            form: ``docker-archive``, ``oci-archive`` or ``aci``; None: what suits the kind.
+            progress: told of the bytes.
+
+        Raises:
+            Unsupported: this kind cannot give that form.
+            NotFound: no such image.
+            DigestMismatch, Malformed, …: a part of an image is not what it should be; the file is named.
+            Cancelled
         """
         ...
 

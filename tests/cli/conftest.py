@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 import pytest
 
 from orlop.samples import DataRoot, Sample, make
+from orlop_tui import hashed
 from orlop_tui.__main__ import main
-from orlop_tui.cli import places
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def orlop(capsys: pytest.CaptureFixture[str]) -> Orlop:
 
     def run(*words: str | Path) -> Ran:
         capsys.readouterr()
-        places.verified.cache_clear()  # each command is a program of its own
+        hashed.verified.cache_clear()  # each command is a program of its own
         try:
             code = main([str(word) for word in words])
         finally:

@@ -23,9 +23,10 @@ class Commands(Provider):
     """What the palette offers: the browser's own actions, by their words, and nothing of a store."""
 
     def _actions(self) -> Iterable[tuple[str, str, str]]:
-        for binding in Browse.BINDINGS:
-            if isinstance(binding, Binding) and not binding.action.startswith("app.") and "(" not in binding.action:
-                yield binding.description, binding.action, binding.key.partition(",")[0]
+        own = {binding.action: binding for _, binding in Browse._merged_bindings or () if binding.id}
+        for action, binding in own.items():
+            if not action.startswith("app.") and "(" not in action:
+                yield binding.description, action, binding.key
         yield "theme", "theme", ""
 
     async def discover(self) -> Hits:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, BinaryIO
 
 from orlop import reference
 from orlop.digest import is_digest
@@ -22,7 +23,10 @@ from orlop.intent import Import, Intent
 from orlop.plan import Plan, Refusal
 from orlop.progress import Progress, Silent
 from orlop.records import Absent, Delta, Detail, EngineState, Facet, Key, Records, Snapshot, StoreId, Why
-from orlop.store import Exclusive, Fetched, Hashing, Statement
+from orlop.store import Exclusive, Fetched, Hashing, Saved, Statement
+
+if TYPE_CHECKING:
+    from orlop.space import Space
 
 KIND = "docker"
 
@@ -131,6 +135,16 @@ class DockerStore:
             why="its digest references name registries, which the engine itself talks to",
             do="start the engine, and `docker pull`",
         )
+
+    def space(self, progress: Progress) -> "Space":
+        from orlop.docker.space import space
+
+        return space(self._root, self._model, progress=progress)
+
+    def save(self, keys: Iterable[Key], to: BinaryIO, *, form: str | None, progress: Progress) -> tuple[Saved, ...]:
+        from orlop.docker.saving import save
+
+        return save(self._root, self._model, keys, to, form=form, progress=progress)
 
     def refresh(self, hints: Iterable[str] | None = None) -> Delta:
         before = self._snapshot

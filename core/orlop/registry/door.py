@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterable, Iterator, Set
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO
 
 from orlop.errors import Unsupported
 from orlop.finding import Finding, Rule
@@ -17,8 +18,11 @@ from orlop.registry.model import Model
 from orlop.registry.proven import proven
 from orlop.registry.read import Reader
 from orlop.registry.rows import by_key, snapshot
-from orlop.store import Exclusive, Fetched, Hashing, Statement
+from orlop.store import Exclusive, Fetched, Hashing, Saved, Statement
 from orlop.verified import Dates, VerifiedCache
+
+if TYPE_CHECKING:
+    from orlop.space import Space
 
 KIND = "registry"
 _MINUTE = 60_000_000_000
@@ -147,6 +151,16 @@ class RegistryStore:
             why="images come into it by a push, or out of an archive",
             do="`orlop import` takes an archive in; `skopeo copy` pushes to the running registry",
         )
+
+    def space(self, progress: Progress) -> "Space":
+        from orlop.registry.space import space
+
+        return space(self._root, self._model, progress=progress)
+
+    def save(self, keys: Iterable[Key], to: BinaryIO, *, form: str | None, progress: Progress) -> tuple[Saved, ...]:
+        from orlop.registry.saving import save
+
+        return save(self._root, self._model, keys, to, form=form, progress=progress)
 
     def refresh(self, hints: Iterable[str] | None = None) -> Delta:
         """As the Protocol says; with hints, or none of them, a sweep by times follows (`Reader.again`)."""

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterable, Iterator, Set
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO
 
 from orlop.errors import OrlopError
 from orlop.finding import Finding, Rule
@@ -21,8 +22,11 @@ from orlop.rkt.proven import proven
 from orlop.rkt.rows import by_key, snapshot
 from orlop.rkt.surroundings import engine_state
 from orlop.rkt.touched import Touched
-from orlop.store import Exclusive, Fetched, Hashing, Statement
+from orlop.store import Exclusive, Fetched, Hashing, Saved, Statement
 from orlop.verified import Dates, VerifiedCache
+
+if TYPE_CHECKING:
+    from orlop.space import Space
 
 KIND = "rkt"
 
@@ -147,6 +151,16 @@ class RktStore:
         from orlop.rkt import fetching
 
         return fetching.fetch(self._root, self._model, url, at=at, progress=progress)
+
+    def space(self, progress: Progress) -> "Space":
+        from orlop.rkt.space import space
+
+        return space(self._root, self._model, progress=progress)
+
+    def save(self, keys: Iterable[Key], to: BinaryIO, *, form: str | None, progress: Progress) -> tuple[Saved, ...]:
+        from orlop.rkt.saving import save
+
+        return save(self._root, self._model, keys, to, form=form, progress=progress)
 
     def refresh(self, hints: Iterable[str] | None = None) -> Delta:
         self._parts = read_parts(self._root, progress=Silent(), previous=self._parts, touched=Touched(hints))

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from orlop.errors import OrlopError
 from orlop.store import Hashing, Store
-from orlop_tui import format
-from orlop_tui.cli import places
+from orlop_tui import format, hashed
 from orlop_tui.cli.exits import Usage
 from orlop_tui.cli.history import seconds
 from orlop_tui.cli.output import Meter, Output, print_error, say
@@ -87,7 +86,7 @@ def under_way(store: Store, arguments: argparse.Namespace, output: Output) -> It
         bytes=_bytes(arguments.bytes) if arguments.bytes else None,
         rate=_bytes(arguments.rate) if arguments.rate else None,
     )
-    cache = places.verified(store.identity)
+    cache = hashed.verified(store.identity)
     if cache.why:
         output.note(f"note: {cache.why}")
     _be_gentle()

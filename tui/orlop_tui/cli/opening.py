@@ -9,7 +9,7 @@ from orlop.errors import Ambiguous, NotFound, OrlopError
 from orlop.records import Key
 from orlop.store import Store
 from orlop.text import visible
-from orlop_tui import format
+from orlop_tui import format, hashed
 from orlop_tui.cli import places
 from orlop_tui.cli.exits import Usage
 from orlop_tui.cli.output import Meter, Output, print_error, say
@@ -32,7 +32,7 @@ def every(path: str, driver: str | None) -> Iterator[tuple[Store, ...]]:
     from orlop import kinds
 
     with Meter() as meter, places.explained(path):
-        found = kinds.open_all(path, progress=meter, verified=places.verified)
+        found = kinds.open_all(path, progress=meter, verified=hashed.verified)
     try:
         chosen = tuple(store for store in found if driver in (None, store.identity.scope))
         if not chosen:

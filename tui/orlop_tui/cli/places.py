@@ -1,17 +1,11 @@
 """Where this host may keep stores: the one place of the program that reads the environment for it."""
 
-import functools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from orlop.errors import NotAStore, NotFound, OrlopError, WrongKind
-from orlop.records import StoreId
 from orlop_tui import format
-
-if TYPE_CHECKING:
-    from orlop.verified import VerifiedCache
 
 WHAT_TO_GIVE = "give Docker's data root, a registry's rootdirectory, or rkt's data directory"
 """What to do about a path that holds no store."""
@@ -91,16 +85,6 @@ def _store_near(path: str) -> str | None:
 
 
 _INNER = ("docker", "registry", "rkt", "lib/docker", "var/lib/docker", "var/lib/registry", "var/lib/rkt")
-
-
-@functools.cache
-def verified(identity: StoreId) -> "VerifiedCache":
-    """What was hashed of a store before, from the user's cache folder; the same object for the same store."""
-    from platformdirs import user_cache_path
-
-    from orlop.verified import VerifiedCache
-
-    return VerifiedCache(str(user_cache_path("orlop") / "verified"), identity.token)
 
 
 def data_homes() -> tuple[str, ...]:

@@ -17,9 +17,9 @@ from orlop_tui import messages
 from orlop_tui.equivalent import image_term
 from orlop_tui.remembered import Remembered
 from orlop_tui.screens import wording
-from orlop_tui.screens.changekeys import ChangeKeys
 from orlop_tui.screens.changes import Changes
 from orlop_tui.screens.dialog import Choice, Confirm, Menu, Notice
+from orlop_tui.screens.lookkeys import LookKeys
 from orlop_tui.screens.stores import OpenStore
 from orlop_tui.widgets.keyline import KeyLine
 from orlop_tui.widgets.lines import Role, line, span
@@ -27,7 +27,7 @@ from orlop_tui.widgets.shown import Shown
 from orlop_tui.widgets.store_table import StoreTable
 
 
-class Browse(ChangeKeys):
+class Browse(LookKeys):
     """All open stores, one at a time."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -25,7 +25,7 @@ from orlop.plan import Plan
 from orlop.progress import Stoppable
 from orlop.records import Delta, Facet, Key, Snapshot
 from orlop.store import Statement, Store
-from orlop_tui import messages
+from orlop_tui import hashed, messages
 from orlop_tui.watch import POLL, Watch
 
 if TYPE_CHECKING:
@@ -603,7 +603,7 @@ _OVERTAKEN = frozenset({"detail", "check", "plan", "journal", "records remotes",
 def _open_all(path: str, progress: "Progress") -> "Sequence[Store]":
     from orlop import kinds  # not before the first paint
 
-    return kinds.open_all(path, progress=progress)
+    return kinds.open_all(path, progress=progress, verified=hashed.verified)
 
 
 def _journal(store: Store) -> "Journal":
