@@ -17,9 +17,13 @@ from pathlib import Path
 
 import pytest
 
+from orlop.docker.tarsplit import Content, Recipe, Segment
+
 DEPTH = 15
 """Layers in one stack."""
 CONFIG_BYTES = 4500
+RECIPES = 64
+"""Different tar-split records, each with a size of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +71,10 @@ def write(folder: Path, images: int, layers: int) -> str:
     os.makedirs(f"{top}/containers")
     os.makedirs(f"{top}/volumes")
     put(f"{top}/volumes/metadata.db", b"")
-    stacks = [stack(top, number) for number in range(max(1, layers // DEPTH))]
-    ids = [config(image_root, number, chance.choice(stacks)[: chance.randint(3, DEPTH)]) for number in range(images)]
+    recipes = [recipe(1000 + 777 * number) for number in range(RECIPES)]
+    stacks = [stack(top, number, recipes) for number in range(max(1, layers // DEPTH))]
+    cut = [chance.choice(stacks)[: chance.randint(3, DEPTH)] for _ in range(images - len(stacks))]
+    ids = [config(image_root, number, diff_ids) for number, diff_ids in enumerate((*stacks, *cut)[:images])]
     repositories: dict[str, dict[str, str]] = {}
     for number, identity in enumerate(ids):
         repository = f"registry.example.com/team-{number % 97:02}/service-{number % 1999:04}"
@@ -77,24 +83,36 @@ def write(folder: Path, images: int, layers: int) -> str:
     return min(name for names in repositories.values() for name in names)
 
 
-def stack(top: str, number: int) -> list[str]:
-    """Write one chain of layer records with their mappings; gives its diff ids."""
+def recipe(size: int) -> tuple[int, bytes]:
+    """The size of a layer, and a tar-split record that adds up to it: one file, as short as real records are small."""
+    made = Recipe()
+    made.add(Segment(bytes(512)))
+    made.add(Content("data", size, bytes(8)))
+    made.add(Segment(bytes(1024)))
+    return size, made.close()
+
+
+def stack(top: str, number: int, recipes: list[tuple[int, bytes]]) -> list[str]:
+    """Write one chain of layer records with their data folders and mappings; gives its diff ids."""
     image_root = f"{top}/image/overlay2"
     diff_ids: list[str] = []
     chain = ""
+    lower: list[str] = []
     for depth in range(DEPTH):
         diff_id = digest(f"layer {number} {depth}")
         below, chain = chain, digest(f"{chain} {diff_id}") if chain else diff_id
         diff_ids.append(diff_id)
         cache_id = digest(f"cache {chain}")[7:]
+        size, tar_split = recipes[(number * DEPTH + depth) % len(recipes)]
         record = f"{image_root}/layerdb/sha256/{chain[7:]}"
         os.mkdir(record)
         put(f"{record}/diff", diff_id.encode())
-        put(f"{record}/size", str(1000 + number * depth).encode())
+        put(f"{record}/size", str(size).encode())
         put(f"{record}/cache-id", cache_id.encode())
+        put(f"{record}/tar-split.json.gz", tar_split)
         if below:
             put(f"{record}/parent", below.encode())
-        os.mkdir(f"{top}/overlay2/{cache_id}")
+        data(top, cache_id, lower)
         if depth < 3:
             blob = digest(f"blob {diff_id}")
             source = f"registry.example.com/team-{number % 97:02}/base"
@@ -103,6 +121,19 @@ def stack(top: str, number: int) -> list[str]:
             put(f"{at}/v2metadata-by-diffid/sha256/{diff_id[7:]}", json.dumps(entry).encode())
             put(f"{at}/diffid-by-digest/sha256/{blob[7:]}", diff_id.encode())
     return diff_ids
+
+
+def data(top: str, cache_id: str, lower: list[str]) -> None:
+    """Write a layer's folder of overlay2 with its short name, and put that before those of the layers below."""
+    folder = f"{top}/overlay2/{cache_id}"
+    short = cache_id[:26].upper()
+    os.makedirs(f"{folder}/diff")
+    put(f"{folder}/link", short.encode())
+    os.symlink(f"../{cache_id}/diff", f"{top}/overlay2/l/{short}")
+    if lower:
+        put(f"{folder}/lower", ":".join(f"l/{name}" for name in lower).encode())
+        os.mkdir(f"{folder}/work")
+    lower.insert(0, short)
 
 
 def config(image_root: str, number: int, diff_ids: list[str]) -> str:
