@@ -115,6 +115,41 @@ def in_use(root: str, folders: Iterable[str], proc: str = PROC) -> InUse | None:
     return min(found, key=lambda use: (use.at != "/", use.pid, use.path), default=None)
 
 
+def all_in_use(root: str, folder: str, proc: str = PROC) -> dict[str, InUse]:
+    """What is mounted of a folder of layers → a mount that stands on it.
+
+    The names are relative to the folder and as the mount tables have them: ``<id>``, or
+    ``l/<short name>``, which overlay2 mounts by. Options of an overlay that are relative
+    count for this folder, because nothing tells what to.
+
+    Args:
+        root: absolute path of the data root.
+        folder: relative to it, such as ``overlay2``.
+        proc: the kernel's process folder.
+    """
+    _, bound = _bound_paths(root, [folder], _table(f"{proc}/self/mountinfo"))
+    prefixes = (f"{root}/{folder}/", *bound)
+    found: dict[str, InUse] = {}
+    for pid in _processes(proc):
+        for entry in _table(f"{proc}/{pid}/mountinfo"):
+            for path in (*_overlay_folders(entry), entry.root, entry.at):
+                name = _layer_name(path, prefixes)
+                if name and name not in found:
+                    found[name] = InUse(path=path, at=entry.at, pid=pid, command=_command(proc, pid))
+    return found
+
+
+def _layer_name(path: str, prefixes: Iterable[str]) -> str:
+    """The layer's part of a path below one of the prefixes, or of a relative path; empty for any other path."""
+    below = next((path[len(prefix) :] for prefix in prefixes if path.startswith(prefix)), None)
+    if below is None:
+        if path.startswith("/"):
+            return ""
+        below = path
+    first, _, rest = below.partition("/")
+    return f"l/{rest.partition('/')[0]}" if first == "l" and rest else first
+
+
 def _uses(proc: str, pid: int, wanted: tuple[str, ...], bound: tuple[str, tuple[str, ...]]) -> Iterator[InUse]:
     device, roots = bound
     for entry in _table(f"{proc}/{pid}/mountinfo"):
