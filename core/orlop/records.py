@@ -176,6 +176,8 @@ class LayerRecord:
     digest: str = ""
     """Of the compressed blob, in a store that keeps layers so; `size` then is that of the blob."""
     media_type: str = ""
+    verified_at: int | None = None
+    """When all its bytes were hashed, in the version that is there now; None where they never were."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from orlop import kinds
 from orlop.docker import checkcontent, layout, tarsplit
-from orlop.docker.content import NAMED, Place, Result, Task
+from orlop.docker.content import NAMED, Result, Task
+from orlop.docker.layerplace import Place
 from orlop.docker.layerstore import LayerStore, StoredLayer
 from orlop.errors import Cancelled
 from orlop.finding import Finding, Severity

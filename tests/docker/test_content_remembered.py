@@ -116,7 +116,7 @@ def test_again_within_a_budget_begins_with_what_was_verified_longest_ago(shop: S
 
 
 def _times(shop: Shop) -> dict[str, int]:
-    from orlop.docker.content import Place, version_of
+    from orlop.docker.layerplace import Place, version_of
     from orlop.fs import Root
 
     found = {}

@@ -1,15 +1,17 @@
 """Layers whose files or recipes do not give what their records say: DK08 and DK09, by hashing every byte."""
 
 import os
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from orlop import times
 from orlop.docker import layout
 from orlop.docker.checkfinding import finding
-from orlop.docker.content import Place, Result, Task, Wrong, version_of
+from orlop.docker.content import Result, Task, Wrong
+from orlop.docker.layerplace import diff_id_of, place_of, version_of
 from orlop.docker.layertree import LayerTree
-from orlop.docker.model import Layer, Model
+from orlop.docker.model import ConfigState, Layer, Model
+from orlop.docker.proven import NO_LAYERS
 from orlop.errors import OrlopError
 from orlop.finding import Finding, Severity
 from orlop.fs import Root, join
@@ -54,6 +56,7 @@ def contents(
     how = hashing or Hashing()
     wanted = [layer for chain_id, layer in sorted(model.layers.items()) if chains is None or chain_id in chains]
     yield from _unreadable_driver(model, wanted, asked)
+    _remember_images(model, how, asked if chains is not None else model.images)
     tasks = [task for layer in wanted if (task := _task(root, model, layer, how)) and task.place.recipe not in unusable]
     hindered: list[Result] = []
     late: list[Result] = []
@@ -83,20 +86,6 @@ def contents(
 
 
 # --- what is to be hashed ----------------------------------------------------
-
-
-def place_of(model: Model, layer: Layer) -> Place | None:
-    """Where a layer lies; None where its files are no plain ones, or its record does not say where they are."""
-    tree = layout.layer_tree(model.driver, layer.cache_id) if layer.cache_id is not None else None
-    return None if tree is None else Place(recipe=layout.tar_split(model.driver, layer.chain_id), tree=tree)
-
-
-def diff_id_of(model: Model, layer: Layer) -> str | None:
-    """What a layer must hash to, by a config that lists it, or else by its own record; None where neither says it."""
-    for user in model.users_of.get(layer.chain_id, ()):
-        image = model.images[user]
-        return image.diff_ids[image.chain.index(layer.chain_id)]
-    return None if layer.parent_lost else layer.diff_id
 
 
 def _task(root: Root, model: Model, layer: Layer, how: Hashing) -> Task | None:
@@ -173,6 +162,18 @@ def _depth(root: Root, task: Task) -> bytes:
             return tree.depth(at=times.now())
     except OrlopError:
         return b""
+
+
+def _remember_images(model: Model, how: Hashing, images: Iterable[str]) -> None:
+    """Images without layers have no bytes but those of their configs, which were hashed when the store was read."""
+    if how.verified is None:
+        return
+    for identity in images:
+        image = model.images.get(identity)
+        if image is None or image.chain or image.config is not ConfigState.GOOD:
+            continue
+        if how.again or how.verified.find(image.id, NO_LAYERS) is None:
+            how.verified.add([Proof(digest=image.id, version=NO_LAYERS, at=times.now())])
 
 
 def _remember(how: Hashing, result: Result) -> None:

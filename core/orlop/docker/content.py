@@ -17,6 +17,7 @@ from typing import BinaryIO
 from orlop import times
 from orlop.docker import layout, tarsplit
 from orlop.docker.inherited import Inherited
+from orlop.docker.layerplace import Place, version_of
 from orlop.docker.layertree import LayerTree, is_hindrance, pieces, why_of
 from orlop.errors import Cancelled, Escapes, Malformed, NotFound, OrlopError, StorageFailure, WrongKind
 from orlop.fs import Root, join, translate
@@ -29,16 +30,6 @@ _TELL = 1 << 20
 _TELL_AFTER = 256
 """Files between two reports, however small they are."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where one layer lies, relative to the store's root."""
-
-    recipe: str
-    """Its ``tar-split.json.gz``."""
-    tree: str
-    """The folder below which its files are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,15 +125,6 @@ class Result:
             and not self.wrong_count
             and not (self.recipe or self.hindered or self.gone)
         )
-
-
-def version_of(root: Root, place: Place) -> str:
-    """What stands for a layer in `orlop.verified`: the versions of its recipe and of its folder.
-
-    Raises:
-        NotFound, WrongKind, NoPermission, StorageFailure
-    """
-    return f"{root.stat(place.recipe).version} {root.stat(place.tree).version}"
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from orlop import jsonrules, times
 from orlop.docker import layout
 from orlop.docker.model import ConfigState, Image, Model, V2Entry
+from orlop.docker.proven import Dates
 from orlop.errors import Malformed, NotFound, OrlopError
 from orlop.fs import Folder, Root
 from orlop.records import (
@@ -26,8 +27,14 @@ _METADATA_LIMIT = 64 * 1024
 """Bytes of a metadata key that are shown."""
 
 
-def detail(root: Root, model: Model, key: Key, row: Row | None) -> Detail:
+def detail(root: Root, model: Model, key: Key, row: Row | None, dates: Dates | None = None) -> Detail:
     """One image whole; reads its config and metadata keys again from the disk.
+
+    Args:
+        root, model: the store.
+        key: the image.
+        row: what the list shows of it.
+        dates: when its layers were verified.
 
     Raises:
         NotFound: nothing in the store has this id.
@@ -38,7 +45,7 @@ def detail(root: Root, model: Model, key: Key, row: Row | None) -> Detail:
         raise NotFound(f"no image {key.id}", path=root.path)
     raw = _raw(root, model, key.id)
     config = _parsed(raw)
-    layers = _layers(model, image)
+    layers = _layers(model, image, dates)
     parent = image.parent if image is not None else None
     return Detail(
         key=key,
@@ -77,7 +84,7 @@ def _parsed(raw: bytes | None) -> Mapping[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-def _layers(model: Model, image: Image | None) -> tuple[LayerRecord, ...]:
+def _layers(model: Model, image: Image | None, dates: Dates | None) -> tuple[LayerRecord, ...]:
     if image is None:
         return ()
     found = []
@@ -99,6 +106,7 @@ def _layers(model: Model, image: Image | None) -> tuple[LayerRecord, ...]:
                 shared_with=tuple(user for user in model.users_of.get(chain_id, ()) if user != image.id),
                 data_path=layer.data_path if layer is not None else None,
                 problem=problem,
+                verified_at=dates.of_layer(layer) if dates and layer is not None and not problem else None,
             )
         )
     return tuple(found)

@@ -6,6 +6,7 @@ from orlop import reference
 from orlop.digest import is_digest
 from orlop.docker import layout
 from orlop.docker.model import ConfigState, Image, Model
+from orlop.docker.proven import Dates
 from orlop.records import Condition, Flag, Key, Row, Snapshot, StoreId, Trust
 from orlop.text import is_odd
 
@@ -80,29 +81,31 @@ class Sizes:
         return ""
 
 
-def rows(model: Model) -> tuple[Row, ...]:
-    """All rows, sorted by name, untagged images last by id."""
+def rows(model: Model, dates: Dates | None = None) -> tuple[Row, ...]:
+    """All rows, sorted by name, untagged images last by id; `dates` tell which of them are verified."""
     sizes = Sizes(model)
     flags = _Flags(model)
+    known = dates or None
     named: list[Row] = []
     for text, entry in model.tags.references.items():
         image = model.images.get(entry.image)
         repository, tag = reference.split(text)
-        named.append(_row(Key("", entry.image, text), repository, tag, image, sizes, flags.of(entry.image, text)))
+        key = Key("", entry.image, text)
+        named.append(_row(key, repository, tag, image, sizes, flags.of(entry.image, text), known))
     named.sort(key=lambda row: (row.repository, row.tag))
     bare = [
-        _row(Key("", image.id, None), "", "", image, sizes, flags.of(image.id, None))
+        _row(Key("", image.id, None), "", "", image, sizes, flags.of(image.id, None), known)
         for image in sorted(model.images.values(), key=lambda image: image.id)
         if image.id not in model.names_of
     ]
     return (*named, *bare)
 
 
-def snapshot(model: Model, identity: StoreId) -> Snapshot:
-    """Everything the image list shows."""
+def snapshot(model: Model, identity: StoreId, dates: Dates | None = None) -> Snapshot:
+    """Everything the image list shows; `dates` tell which rows are verified."""
     return Snapshot(
         identity=identity,
-        rows=rows(model),
+        rows=rows(model, dates),
         images=len(model.images),
         total_size=sum(layer.size or 0 for layer in model.layers.values()),
         seen_at=model.seen_at,
@@ -137,8 +140,19 @@ class _Flags:
             yield Flag.PARENT
 
 
-def _row(key: Key, repository: str, tag: str, image: Image | None, sizes: Sizes, flags: frozenset[Flag]) -> Row:
+def _row(
+    key: Key,
+    repository: str,
+    tag: str,
+    image: Image | None,
+    sizes: Sizes,
+    flags: frozenset[Flag],
+    dates: Dates | None,
+) -> Row:
     trust, condition, reason = _state(key, image, sizes)
+    at = None
+    if dates is not None and image is not None and trust is Trust.LINKED:
+        at = dates.of_image(image)
     good = image is not None and image.config is ConfigState.GOOD
     return Row(
         key=key,
@@ -148,8 +162,8 @@ def _row(key: Key, repository: str, tag: str, image: Image | None, sizes: Sizes,
         size=sizes.total(image.chain) if good and image is not None else None,
         own_size=sizes.own(image.chain) if good and image is not None else None,
         platform=image.platform if image is not None else "",
-        trust=trust,
-        verified_at=None,
+        trust=trust if at is None else Trust.VERIFIED,
+        verified_at=at,
         condition=condition,
         flags=flags,
         reason=reason,

@@ -1,7 +1,9 @@
 """A Docker Engine data root, as screens and commands see it."""
 
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterable, Iterator, Set
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from orlop import reference
@@ -13,6 +15,7 @@ from orlop.docker import layout, plans, rules
 from orlop.docker import why as whys
 from orlop.docker.join import join_model
 from orlop.docker.model import Model
+from orlop.docker.proven import Dates, proven
 from orlop.docker.read import Parts, Touched, read_parts
 from orlop.docker.rows import by_key, snapshot
 from orlop.docker.surroundings import engine_state
@@ -24,6 +27,7 @@ from orlop.plan import Plan, Refusal
 from orlop.progress import Progress, Silent
 from orlop.records import Absent, Delta, Detail, EngineState, Facet, Key, Records, Snapshot, StoreId, Why
 from orlop.store import Exclusive, Fetched, Hashing, Saved, Statement
+from orlop.verified import VerifiedCache
 
 if TYPE_CHECKING:
     from orlop.space import Space
@@ -34,8 +38,16 @@ KIND = "docker"
 class DockerStore:
     """One driver's image store in a data root; see `orlop.store.Store` for what each method promises."""
 
-    def __init__(self, root: Root, driver: str, *, progress: Progress | None = None) -> None:
+    def __init__(
+        self, root: Root, driver: str, *, progress: Progress | None = None, verified: VerifiedCache | None = None
+    ) -> None:
         """Read the store.
+
+        Args:
+            root: the data root; it belongs to the store from now on.
+            driver: the storage driver.
+            progress: told of each phase.
+            verified: what was hashed before: rows tell of it, also of what a check notes in it meanwhile.
 
         Raises:
             Cancelled: `progress` stopped it.
@@ -43,14 +55,27 @@ class DockerStore:
         self._root = root
         self._driver = driver
         self._identity = identity_of(root, driver)
+        self._dates = Dates(root, verified)
+        self._taking = threading.Lock()
+        self._dated: set[Key] = set()
+        """Rows whose date changed since the last refresh: its delta names them, whatever others saw between."""
         self._parts: Parts = read_parts(
             root, driver, progress=progress or Silent(), previous=None, touched=Touched(None)
         )
-        self._take(join_model(root, self._parts))
+        self._take(join_model(root, self._parts), Touched(None))
 
-    def _take(self, model: Model) -> None:
+    def _take(self, model: Model, touched: Touched) -> None:
+        data = layout.layer_data_folder(self._driver)
+        self._dates.look(model, touched.below(data) if data is not None else None)
         self._model = model
-        self._snapshot = snapshot(model, self._identity)
+        self._snapshot = snapshot(model, self._identity, self._dates)
+
+    def _look_at_dates(self) -> None:
+        """Show what was verified, or found wrong, since the rows were made."""
+        if self._dates.renew():
+            before = self._snapshot.rows
+            self._snapshot = replace(self._snapshot, rows=proven(self._model, before, self._dates))
+            self._dated.update(new.key for old, new in zip(before, self._snapshot.rows, strict=True) if new is not old)
 
     @property
     def identity(self) -> StoreId:
@@ -73,7 +98,7 @@ class DockerStore:
 
     def detail(self, key: Key) -> Detail:
         row = next((row for row in self._snapshot.rows if row.key == key), None)
-        return details.detail(self._root, self._model, key, row)
+        return details.detail(self._root, self._model, key, row, self._dates)
 
     def facet(self, facet: Facet, key: Key | None) -> Records | Absent:
         image = key.id if key is not None else None
@@ -109,7 +134,16 @@ class DockerStore:
     def check(
         self, keys: Iterable[Key] | None, *, content: bool, progress: Progress, hashing: Hashing | None = None
     ) -> Iterator[Finding]:
-        return checks.check(self._root, self._model, keys, progress, content=content, hashing=hashing)
+        found = checks.check(self._root, self._model, keys, progress, content=content, hashing=hashing)
+        return self._shown(found) if content else found
+
+    def _shown(self, found: Iterator[Finding]) -> Iterator[Finding]:
+        """Findings of a check that notes what it hashed; however it ends, the rows then show that."""
+        try:
+            yield from found
+        finally:
+            with self._taking:
+                self._look_at_dates()
 
     def rules(self) -> tuple[Rule, ...]:
         return tuple(rules.RULES.values())
@@ -147,11 +181,14 @@ class DockerStore:
         return save(self._root, self._model, keys, to, form=form, progress=progress)
 
     def refresh(self, hints: Iterable[str] | None = None) -> Delta:
-        before = self._snapshot
         touched = Touched(hints)
         self._parts = read_parts(self._root, self._driver, progress=Silent(), previous=self._parts, touched=touched)
-        self._take(join_model(self._root, self._parts))
-        return delta(before, self._snapshot)
+        model = join_model(self._root, self._parts)
+        with self._taking:
+            before = self._snapshot
+            self._take(model, touched)
+            dated, self._dated = self._dated, set()
+            return delta(before, self._snapshot, dated)
 
     def watched(self) -> tuple[str, ...]:
         driver = self._driver
@@ -203,13 +240,13 @@ def identity_of(root: Root, driver: str) -> StoreId:
     )
 
 
-def delta(before: Snapshot, after: Snapshot) -> Delta:
-    """What differs between two snapshots of one store."""
+def delta(before: Snapshot, after: Snapshot, dated: Set[Key] = frozenset()) -> Delta:
+    """What differs between two snapshots of one store, and what else was changed since a delta was told."""
     old = by_key(before.rows)
     new = by_key(after.rows)
     return Delta(
         snapshot=after,
         added=frozenset(new.keys() - old.keys()),
         removed=frozenset(old.keys() - new.keys()),
-        changed=frozenset(key for key in new.keys() & old.keys() if new[key] != old[key]),
+        changed=frozenset(key for key in new.keys() & old.keys() if key in dated or new[key] != old[key]),
     )

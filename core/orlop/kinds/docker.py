@@ -67,9 +67,10 @@ def _found(root: str, driver: str) -> Found:
 
 
 def _open(driver: str, root: Root, progress: Progress, verified: Verified | None) -> Store:
-    from orlop.docker.store import DockerStore
+    from orlop.docker.store import DockerStore, identity_of
 
-    return DockerStore(root, driver, progress=progress)
+    known = verified(identity_of(root, driver)) if verified is not None else None
+    return DockerStore(root, driver, progress=progress, verified=known)
 
 
 def _stores_in(path: str) -> list[Found]:

@@ -1,0 +1,81 @@
+"""Where layers lie, what each must hash to, and which version of it is there now."""
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from orlop.docker import layout
+from orlop.docker.model import Layer, Model
+from orlop.errors import OrlopError
+from orlop.fs import Folder, Root
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where one layer lies, relative to the store's root."""
+
+    recipe: str
+    """Its ``tar-split.json.gz``."""
+    tree: str
+    """The folder below which its files are."""
+
+
+def place_of(model: Model, layer: Layer) -> Place | None:
+    """Where a layer lies; None where its files are no plain ones, or its record does not say where they are."""
+    tree = layout.layer_tree(model.driver, layer.cache_id) if layer.cache_id is not None else None
+    return None if tree is None else Place(recipe=layout.tar_split(model.driver, layer.chain_id), tree=tree)
+
+
+def diff_id_of(model: Model, layer: Layer) -> str | None:
+    """What a layer must hash to, by a config that lists it, or else by its own record; None where neither says it."""
+    for user in model.users_of.get(layer.chain_id, ()):
+        image = model.images[user]
+        return image.diff_ids[image.chain.index(layer.chain_id)]
+    return None if layer.parent_lost else layer.diff_id
+
+
+def version_of(root: Root, place: Place) -> str:
+    """What stands for a layer in `orlop.verified`: the versions of its recipe and of its folder.
+
+    Raises:
+        NotFound, WrongKind, NoPermission, StorageFailure
+    """
+    return f"{root.stat(place.recipe).version} {root.stat(place.tree).version}"
+
+
+class Versions:
+    """`version_of` for very many layers of one driver: the folders that hold them all are opened once.
+
+    Raises:
+        NotFound, WrongKind, NoPermission, StorageFailure: one of those folders cannot be opened.
+    """
+
+    def __init__(self, root: Root, driver: str) -> None:
+        self._overlay = driver == "overlay2"
+        self._recipes: Folder = root.folder(layout.layers(driver))
+        try:
+            self._data: Folder = root.folder(layout.layer_data_folder(driver) or "")
+        except OrlopError:
+            self._recipes.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._recipes.close()
+        self._data.close()
+
+    def of(self, layer: Layer) -> str:
+        """The version of a layer that has a cache id; empty where it cannot be looked at."""
+        try:
+            with self._recipes.folder(layer.chain_id[7:]) as record:
+                recipe = record.stat("tar-split.json.gz").version
+            if not self._overlay:
+                return f"{recipe} {self._data.stat(layer.cache_id or '').version}"
+            with self._data.folder(layer.cache_id or "") as data:
+                return f"{recipe} {data.stat('diff').version}"
+        except OrlopError:
+            return ""  # then nothing is proven; a check says what is wrong
