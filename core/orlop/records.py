@@ -366,6 +366,16 @@ class Link:
     """``tag app:v1``, ``image sha256:…``, ``layer sha256:…``, ``container …``"""
     path: str | None
     """The file that holds the reference."""
+    key: "Key | None" = None
+    """The row that it is, where it is a name or an image; one without a name stands for any row of the image."""
+
+
+class Holding(StrEnum):
+    """In what way an image holds a thing, where images are looked for by what they hold."""
+
+    LAYER = "layer"  # a layer, by the start of its diff id, chain id, blob digest or cache id
+    DIGEST = "digest"  # anything with a digest that starts so: the image, its config, its layers, its other names
+    SOURCE = "src"  # a place that it, or a layer of it, is known in: a part of a repository's name or a URL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

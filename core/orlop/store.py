@@ -14,7 +14,7 @@ from orlop.fs import Root
 from orlop.intent import Import, Intent, PutRemote
 from orlop.plan import Plan, Refusal
 from orlop.progress import Progress
-from orlop.records import Absent, Delta, Detail, EngineState, Facet, Key, Records, Snapshot, StoreId, Why
+from orlop.records import Absent, Delta, Detail, EngineState, Facet, Holding, Key, Records, Snapshot, StoreId, Why
 
 if TYPE_CHECKING:  # a listing starts without them
     from orlop.space import Space
@@ -146,6 +146,18 @@ class Store(Protocol):
 
         Raises:
             NotFound: the store knows nothing of it.
+        """
+        ...
+
+    def holders(self, holding: Holding, text: str) -> frozenset[str]:
+        """Ids of the images that hold what answers to a text, without regard to case; it reads nothing."""
+        ...
+
+    def freed(self, keys: Iterable[Key]) -> int:
+        """Bytes that go when exactly these rows are deleted, and what nothing else needs with them; it reads nothing.
+
+        Images that keep another name stay. What cannot be read counts nothing, and neither
+        does a row that is gone.
         """
         ...
 

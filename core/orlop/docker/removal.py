@@ -48,6 +48,18 @@ def plan_removal(root: Root, model: Model, identity: StoreId, intent: Remove) ->
 _DO = "delete or untag what stands in the way first; a name alone goes with `orlop untag`"
 
 
+def going(model: Model, keys: Iterable[Key]) -> frozenset[str]:
+    """Images that go when these rows are deleted, parents included; whether anything stands in the way is not asked.
+
+    Raises:
+        NotFound: as `plan_removal`.
+    """
+    keys = tuple(keys)
+    names = _names(model, keys)
+    doomed = _doomed(model, keys, names.keys())
+    return doomed | _parents(model, doomed, names.keys()).keys()
+
+
 def _names(model: Model, keys: Iterable[Key]) -> dict[str, str]:
     """The names that go → why."""
     names: dict[str, str] = {}

@@ -25,7 +25,19 @@ from orlop.fs import Root
 from orlop.intent import Import, Intent
 from orlop.plan import Plan, Refusal
 from orlop.progress import Progress, Silent
-from orlop.records import Absent, Delta, Detail, EngineState, Facet, Key, Records, Snapshot, StoreId, Why
+from orlop.records import (
+    Absent,
+    Delta,
+    Detail,
+    EngineState,
+    Facet,
+    Holding,
+    Key,
+    Records,
+    Snapshot,
+    StoreId,
+    Why,
+)
 from orlop.store import Exclusive, Fetched, Hashing, Saved, Statement
 from orlop.verified import VerifiedCache
 
@@ -150,6 +162,16 @@ class DockerStore:
 
     def why(self, subject: str) -> Why:
         return whys.why(self._root, self._model, subject)
+
+    def holders(self, holding: Holding, text: str) -> frozenset[str]:
+        from orlop.docker.holders import holders
+
+        return holders(self._model, holding, text)
+
+    def freed(self, keys: Iterable[Key]) -> int:
+        from orlop.docker.freed import freed
+
+        return freed(self._model, keys)
 
     def plan(self, intent: Intent) -> Plan | Refusal:
         return plans.plan(self._root, self._model, self._identity, intent)

@@ -8,7 +8,7 @@ from orlop.docker import layout
 from orlop.docker.model import Model
 from orlop.errors import Ambiguous, Malformed, NotFound
 from orlop.fs import Root
-from orlop.records import Link, Why
+from orlop.records import Key, Link, Why
 
 _MANY = 20
 """Chains of references that are spelled out at most."""
@@ -89,9 +89,17 @@ def _name(model: Model, name: str) -> Why:
     return Why(
         subject=name,
         is_a=(f"name of image {entry.image}",),
-        kept_by=((Link(what=f"name {name}", path=layout.tag_file(model.driver)),),),
+        kept_by=((_name_link(model, name, entry.image),),),
         related={"image": entry.image},
     )
+
+
+def _name_link(model: Model, name: str, image: str) -> Link:
+    return Link(what=f"name {name}", path=layout.tag_file(model.driver), key=Key("", image, name))
+
+
+def _image_link(model: Model, image: str) -> Link:
+    return Link(what=f"image {image}", path=layout.config(model.driver, image), key=Key("", image, None))
 
 
 def _answer(model: Model, bare: str) -> Why:
@@ -178,14 +186,15 @@ def _layer_identities(model: Model, chain_id: str) -> Mapping[str, str]:
 
 def _image_chains(model: Model, image: str) -> Iterator[tuple[Link, ...]]:
     """What keeps an image: its names, its containers, its children."""
-    config = Link(what=f"image {image}", path=layout.config(model.driver, image))
+    config = _image_link(model, image)
     for name in model.names_of.get(image, ()):
-        yield (Link(what=f"name {name}", path=layout.tag_file(model.driver)), config)
+        yield (_name_link(model, name, image), config)
     for container in model.containers_of.get(image, ()):
         yield (Link(what=_container(model, container), path=model.containers[container].path), config)
     for child in model.children_of.get(image, ()):
         parent_key = f"{layout.metadata(model.driver, child)}/parent"
-        yield (Link(what=f"image {child}, whose parent it is", path=parent_key), config)
+        what = f"image {child}, whose parent it is"
+        yield (Link(what=what, path=parent_key, key=Key("", child, None)), config)
 
 
 def _layer_chains(model: Model, chain_id: str) -> Iterator[tuple[Link, ...]]:
@@ -193,8 +202,7 @@ def _layer_chains(model: Model, chain_id: str) -> Iterator[tuple[Link, ...]]:
     layer = Link(what=f"layer {chain_id}", path=layout.layer(model.driver, chain_id))
     for image in model.users_of.get(chain_id, ()):
         chains = list(_image_chains(model, image))
-        config = Link(what=f"image {image}", path=layout.config(model.driver, image))
-        for chain in chains or [(config,)]:
+        for chain in chains or [(_image_link(model, image),)]:
             yield (*chain, layer)
     for mount in model.mounts.values():
         if mount.parent is not None and chain_id in _stack(model, mount.parent):

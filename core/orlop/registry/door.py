@@ -12,7 +12,20 @@ from orlop.fs import Root
 from orlop.intent import Import, Intent
 from orlop.plan import Plan, Refusal
 from orlop.progress import Progress, Silent
-from orlop.records import Absent, Delta, Detail, EngineState, Facet, Key, Note, Records, Snapshot, StoreId, Why
+from orlop.records import (
+    Absent,
+    Delta,
+    Detail,
+    EngineState,
+    Facet,
+    Holding,
+    Key,
+    Note,
+    Records,
+    Snapshot,
+    StoreId,
+    Why,
+)
 from orlop.registry import processes
 from orlop.registry.model import Model
 from orlop.registry.proven import proven
@@ -133,6 +146,16 @@ class RegistryStore:
         from orlop.registry.why import why
 
         return why(self._root, self._model, subject)
+
+    def holders(self, holding: Holding, text: str) -> frozenset[str]:
+        from orlop.registry.holders import holders
+
+        return holders(self._model, holding, text)
+
+    def freed(self, keys: Iterable[Key]) -> int:
+        from orlop.registry.freed import freed
+
+        return freed(self._model, keys)
 
     def plan(self, intent: Intent) -> Plan | Refusal:
         from orlop.registry.plans import plan

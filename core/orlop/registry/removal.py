@@ -5,7 +5,7 @@ which are not. Unlike the engine, a manifest goes neither while an index names i
 behind the back of another name of it.
 """
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field
 
 from orlop.errors import NotFound
@@ -33,13 +33,7 @@ def plan_removal(root: Root, model: Model, identity: StoreId, intent: Remove) ->
     """
     keys = tuple(sorted(set(intent.keys), key=lambda key: (key.scope, key.id, key.name or "")))
     action = "delete " + _asked(keys)
-    parts: dict[str, _Part] = {}
-    for key in keys:
-        repository, tag = _found(model, key)
-        part = parts.setdefault(repository.name, _Part(model=model, repository=repository))
-        part.ask(key.id, tag)
-    for part in parts.values():
-        part.close()
+    parts = _parts(model, keys)
     obstacles = [clause for _, part in sorted(parts.items()) for clause in part.obstacles()]
     if obstacles:
         return Refusal(action=action, reasons=tuple(obstacles), do=_DO)
@@ -63,6 +57,27 @@ def plan_removal(root: Root, model: Model, identity: StoreId, intent: Remove) ->
         kept_for=others,
         weighty=len(gone) > MANY or takes_last_tag(model, tags),
     )
+
+
+def going(model: Model, keys: Iterable[Key]) -> frozenset[Known]:
+    """Manifests that go when these rows are deleted, with their repositories; what stands in the way is not asked.
+
+    Raises:
+        NotFound: as `plan_removal`.
+    """
+    return frozenset((name, digest) for name, part in _parts(model, keys).items() for digest in part.going)
+
+
+def _parts(model: Model, keys: Iterable[Key]) -> "dict[str, _Part]":
+    """What goes of each repository when these rows are deleted."""
+    parts: dict[str, _Part] = {}
+    for key in keys:
+        repository, tag = _found(model, key)
+        part = parts.setdefault(repository.name, _Part(model=model, repository=repository))
+        part.ask(key.id, tag)
+    for part in parts.values():
+        part.close()
+    return parts
 
 
 def plan_remove_repository(root: Root, model: Model, identity: StoreId, intent: RemoveRepository) -> Plan | Refusal:

@@ -8,7 +8,7 @@ from orlop import times
 from orlop.digest import ALGORITHMS
 from orlop.errors import Ambiguous, NotFound
 from orlop.fs import Root
-from orlop.records import Link, Why
+from orlop.records import Key, Link, Why
 from orlop.registry import place
 from orlop.registry.faults import DEEPEST
 from orlop.registry.model import Model, Repository, State, Tag, Upload, What
@@ -82,7 +82,8 @@ def _repository(repository: Repository) -> Why:
     kept: list[_Chain] = [(_tag_link(repository.name, repository.tags[name]),) for name in sorted(repository.tags)]
     if not kept:
         kept = [
-            (Link(what=f"manifest {link.named}", path=link.path),) for _, link in sorted(repository.revisions.items())
+            (Link(what=f"manifest {link.named}", path=link.path, key=Key(repository.name, link.named, None)),)
+            for _, link in sorted(repository.revisions.items())
         ]
     kept += [(_upload_link(upload),) for _, upload in sorted(repository.uploads.items())]
     related = {
@@ -341,7 +342,8 @@ def _manifest_chains(model: Model, repository: Repository, digest: str, seen: tu
     tags = model.tags_of.get((repository.name, digest), ())
     if (revision is None and not tags) or digest in seen or len(seen) > DEEPEST:
         return
-    own = Link(what=f"manifest {digest}", path=revision.path if revision is not None else None)
+    key = Key(repository.name, digest, None)
+    own = Link(what=f"manifest {digest}", path=revision.path if revision is not None else None, key=key)
     found = False
     for tag in tags:
         found = True
@@ -356,11 +358,12 @@ def _manifest_chains(model: Model, repository: Repository, digest: str, seen: tu
             found = True
             yield (*chain, own)
     if not found:
-        yield (Link(what=f"manifest {digest} of {repository.name}, which has no tag", path=own.path),)
+        yield (Link(what=f"manifest {digest} of {repository.name}, which has no tag", path=own.path, key=key),)
 
 
 def _tag_link(repository: str, tag: Tag) -> Link:
-    return Link(what=f"tag {repository}:{tag.name}", path=tag.current.path)
+    name = f"{repository}:{tag.name}"
+    return Link(what=f"tag {name}", path=tag.current.path, key=Key(repository, tag.current.target or "", name))
 
 
 def _upload_link(upload: Upload) -> Link:

@@ -12,7 +12,19 @@ from orlop.fs import Root
 from orlop.intent import Import, Intent
 from orlop.plan import Plan, Refusal
 from orlop.progress import Progress, Silent
-from orlop.records import Absent, Delta, Detail, EngineState, Facet, Key, Records, Snapshot, StoreId, Why
+from orlop.records import (
+    Absent,
+    Delta,
+    Detail,
+    EngineState,
+    Facet,
+    Holding,
+    Key,
+    Records,
+    Snapshot,
+    StoreId,
+    Why,
+)
 from orlop.rkt import layout
 from orlop.rkt.find import find
 from orlop.rkt.join import join_model
@@ -136,6 +148,16 @@ class RktStore:
         from orlop.rkt.why import why
 
         return why(self._root, self._model, subject)
+
+    def holders(self, holding: Holding, text: str) -> frozenset[str]:
+        from orlop.rkt.holders import holders
+
+        return holders(self._model, holding, text)
+
+    def freed(self, keys: Iterable[Key]) -> int:
+        from orlop.rkt.freed import freed
+
+        return freed(self._model, keys)
 
     def plan(self, intent: Intent) -> Plan | Refusal:
         from orlop.rkt import plans

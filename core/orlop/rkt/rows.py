@@ -63,7 +63,7 @@ def _order(row: Row) -> tuple[bool, str, int, str]:
 def _row(model: Model, image: Image) -> Row:
     row = image.row
     trust, condition, reason = _state(model, image)
-    size = _size(image)
+    size = size_of(image)
     return Row(
         key=key_of(image),
         repository=name_of(image),
@@ -85,7 +85,7 @@ def _time(instant: int) -> int | None:
     return None if instant == ZERO_TIME else instant
 
 
-def _size(image: Image) -> int | None:
+def size_of(image: Image) -> int | None:
     """Archive and rendered tree, as rkt's row says; the archive's own where a row never got it, or is none."""
     row = image.row
     if row is None:

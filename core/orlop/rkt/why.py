@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from orlop.errors import Ambiguous, NotFound
 from orlop.fs import Root
-from orlop.records import Link, Why
+from orlop.records import Key, Link, Why
 from orlop.rkt import layout
 from orlop.rkt.find import find
 from orlop.rkt.model import Image, Model, State, Tree
@@ -118,12 +118,13 @@ def _image(model: Model, image: Image, *, file: str = "") -> Why:
 def _keepers(model: Model, image: Image) -> Iterator[tuple[Link, ...]]:
     """Its row; images that depend on it; pods that use it."""
     path = layout.blob(image.key) if layout.is_key(image.key) else None
-    here = Link(what=f"image {image.key}", path=path)
+    here = Link(what=f"image {image.key}", path=path, key=key_of(image))
     if image.row is not None:
         yield (Link(what=f"row of {key_of(image).name or image.key}", path=model.catalogue.path), here)
     for key in model.dependents_of.get(image.key, ()):
-        above = key_of(model.images[key]).name or key
-        yield (Link(what=f"image {above}, which depends on it", path=layout.manifest(key)), here)
+        above = key_of(model.images[key])
+        what = f"image {above.name or key}, which depends on it"
+        yield (Link(what=what, path=layout.manifest(key), key=above), here)
     for identity in model.pods.get(image.key, ()):
         yield (Link(what=f"pod {identity}", path=model.pods_seen[identity].path), here)
 
@@ -152,7 +153,8 @@ def _tree(model: Model, tree: Tree) -> Why:
 def _remote(model: Model, url: str) -> Why:
     row = model.remotes[url]
     image = model.images.get(row.key)
-    record = Link(what=f"remote record {masked('', url)}", path=model.catalogue.path)
+    leads_to = key_of(image) if image is not None else Key("", row.key, None)
+    record = Link(what=f"remote record {masked('', url)}", path=model.catalogue.path, key=leads_to)
     related = {"image": row.key}
     if image is not None and (name := key_of(image).name):
         related["name"] = name
