@@ -12,6 +12,7 @@ picture is taken anew.
 """
 
 import asyncio
+import os
 import re
 import shutil
 import struct
@@ -210,6 +211,7 @@ async def main(names: list[str]) -> int:
             if names and name not in names and f"{name}-{size}" not in names:
                 continue
             with tempfile.TemporaryDirectory(prefix="orlop-pictures-") as folder:
+                os.environ |= {"XDG_CACHE_HOME": f"{folder}/cache", "XDG_STATE_HOME": f"{folder}/state"}
                 kind = name.partition("-")[0] if name.partition("-")[0] in MAKERS else "docker"
                 path = MAKERS[kind](f"{folder}/{kind}")
                 save(name, size, (await take(name, size, path)).replace(folder, "/var/lib"))

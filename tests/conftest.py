@@ -1,11 +1,32 @@
 """What the whole test run shares: where recorded vectors lie, and their account at the end."""
 
+import itertools
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 VECTORS = Path(__file__).parent / "vectors" / "data"
+
+_HOMES = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the tests' own cache and state folders are."""
+    return tmp_path_factory.mktemp("homes")
+
+
+@pytest.fixture(autouse=True)
+def nobodys_folders(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a program keeps for its user is kept for nobody, and each test begins without any of it."""
+    home = homes / str(next(_HOMES))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(home / "state"))
+    hashed = sys.modules.get("orlop_tui.hashed")  # else nothing can have been remembered yet
+    if hashed is not None:
+        hashed.verified.cache_clear()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
