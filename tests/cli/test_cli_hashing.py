@@ -14,7 +14,7 @@ from orlop_tui import format
 from orlop_tui.cli import check
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import Ran
+    from tests.cli.conftest import Ran, Small
 
 Orlop: TypeAlias = Callable[..., "Ran"]
 
@@ -38,6 +38,17 @@ def test_what_was_hashed_is_not_hashed_again_unless_asked_for(orlop: Orlop, tmp_
     assert first["bytes"] > 500_000
     assert hashed(orlop("check", path, "--content", "--json"))["bytes"] == 0
     assert hashed(orlop("check", path, "--content", "--again", "--json"))["bytes"] == first["bytes"]
+
+
+def test_each_layer_says_when_it_was_verified(orlop: Orlop, small: "Small") -> None:
+    [before] = orlop("show", small.path, "redis:7", "--json").objects("image")
+    assert [layer["verified_at"] for layer in before["layers"]] == [None]
+    assert "VERIFIED" not in orlop("show", small.path, "redis:7").out
+    orlop("check", small.path, "redis:7", "--content")
+    [after] = orlop("show", small.path, "redis:7", "--json").objects("image")
+    assert [layer["verified_at"] for layer in after["layers"]] == [after["verified_at"]]
+    assert after["trust"] == "verified"
+    assert "VERIFIED" in orlop("show", small.path, "redis:7").out
 
 
 def test_a_budget_of_bytes_stops_and_the_next_run_goes_on(orlop: Orlop, registry: RegistrySample) -> None:

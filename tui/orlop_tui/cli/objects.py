@@ -83,6 +83,7 @@ def detail(found: Detail, *, reveal: bool) -> Object:
                 "digest": one.digest or None,
                 "media_type": one.media_type or None,
                 "problem": one.problem or None,
+                "verified_at": moment(one.verified_at),
             }
             for one in found.layers
         ],

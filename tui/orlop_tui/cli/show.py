@@ -198,6 +198,8 @@ def _print_layers(output: Output, found: Detail) -> None:
     output.line("\nLayers, bottom first")
     problems = any(layer.problem for layer in found.layers)
     blobs = any(layer.digest for layer in found.layers)
+    verified = any(layer.verified_at is not None for layer in found.layers)
+    now = times.now()
     columns = [
         Column(title="#", right=True),
         Column(title="DIFF ID"),
@@ -205,6 +207,7 @@ def _print_layers(output: Output, found: Detail) -> None:
         Column(title="SIZE", right=True),
         Column(title="ALSO IN", right=True),
         Column(title="MEDIA TYPE" if blobs else "DATA", gives=True),
+        *([Column(title="VERIFIED")] if verified else []),
         *([Column(title="PROBLEM", gives=True)] if problems else []),
     ]
     output.table(
@@ -217,12 +220,17 @@ def _print_layers(output: Output, found: Detail) -> None:
                 format.size(layer.size),
                 format.count(len(layer.shared_with), "image") if layer.shared_with else "-",
                 visible((layer.media_type if blobs else layer.data_path) or "-"),
+                *([_verified(layer.verified_at, now)] if verified else []),
                 *([visible(layer.problem)] if problems else []),
             ]
             for number, layer in enumerate(found.layers, 1)
         ),
         indent=2,
     )
+
+
+def _verified(at: int | None, now: int) -> str:
+    return "-" if at is None else f"{format.age(at, now)} ago"
 
 
 def _print_history(output: Output, found: Detail, *, reveal: bool) -> None:

@@ -91,7 +91,7 @@ def at_length(shown: Shown, width: int) -> Iterator[Line]:
     for section in detail.sections:
         yield from _section(section, width)
     yield from _config(detail, width)
-    yield from _layers(detail.layers, width)
+    yield from _layers(detail.layers, shown.now, width)
     yield from _history(detail.history, shown.now, width)
     yield from _files(detail, width)
 
@@ -221,7 +221,7 @@ def _pairs(value: Mapping[str, object]) -> list[str]:
     return [f"{k}={v}" if isinstance(v, str) else str(k) for k, v in value.items()]
 
 
-def _layers(layers: Sequence[LayerRecord], width: int) -> Iterator[Line]:
+def _layers(layers: Sequence[LayerRecord], now: int, width: int) -> Iterator[Line]:
     if not layers:
         return
     yield BLANK
@@ -247,6 +247,8 @@ def _layers(layers: Sequence[LayerRecord], width: int) -> Iterator[Line]:
             yield from beside("also in", users + more, width, len(head), Role.FAINT)
         if layer.data_path:
             yield from beside("data", layer.data_path, width, len(head), Role.FAINT)
+        if layer.verified_at is not None:
+            yield from beside("verified", _moment(layer.verified_at, now), width, len(head), Role.FAINT)
         if layer.problem:
             yield from beside("problem", layer.problem, width, len(head), Role.BAD)
 
