@@ -1,5 +1,6 @@
 """Where layers lie, what each must hash to, and which version of it is there now."""
 
+import os
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -8,6 +9,8 @@ from orlop.docker import layout
 from orlop.docker.model import Layer, Model
 from orlop.errors import OrlopError
 from orlop.fs import Folder, Root
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +73,25 @@ class Versions:
 
     def of(self, layer: Layer) -> str:
         """The version of a layer that has a cache id; empty where it cannot be looked at."""
+        cache_id = layer.cache_id or ""
         try:
-            with self._recipes.folder(layer.chain_id[7:]) as record:
-                recipe = record.stat("tar-split.json.gz").version
-            if not self._overlay:
-                return f"{recipe} {self._data.stat(layer.cache_id or '').version}"
-            with self._data.folder(layer.cache_id or "") as data:
-                return f"{recipe} {data.stat('diff').version}"
-        except OrlopError:
+            recipe = _within(self._recipes.fd, layer.chain_id[7:], "tar-split.json.gz")
+            data = _within(self._data.fd, cache_id, "diff") if self._overlay else _at(self._data.fd, cache_id)
+        except OSError:
             return ""  # then nothing is proven; a check says what is wrong
+        return f"{recipe} {data}"
+
+
+def _within(above: int, folder: str, name: str) -> tuple[int, int, int, int, int]:
+    """As `_at` for a name in a folder of an open one; neither may be a link to somewhere else."""
+    here = os.open(folder, _FOLDER, dir_fd=above)
+    try:
+        return _at(here, name)
+    finally:
+        os.close(here)
+
+
+def _at(folder: int, name: str) -> tuple[int, int, int, int, int]:
+    """`orlop.fs.Stat.version` of a name in an open folder, for those who ask of ten thousands."""
+    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    return (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
