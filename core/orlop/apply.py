@@ -23,7 +23,7 @@ from orlop.fs import Root, Stat, changed_meanwhile, join
 from orlop.fs.writer import Writer, parent, refuse_mounts
 from orlop.intent import Intent
 from orlop.journal import CHANGES, Change, Journal, Log, Recorded, Replaced, State, is_id, mark
-from orlop.plan import Plan, Quarantine, Refusal, SavedPlan
+from orlop.plan import Plan, Quarantine, Refusal, SavedPlan, link_digest
 from orlop.progress import Progress, Silent
 from orlop.records import Condition
 from orlop.store import Statement, Store
@@ -639,10 +639,12 @@ class _Run:
             return None
 
     def _digest(self, path: str) -> str | None:
-        """The digest of a regular file; None where nothing is, and a text that is no digest for anything else."""
+        """The digest of a regular file, or `link_digest`; None where nothing is, and a text that is no digest else."""
         found = self._stat(path)
         if found is None:
             return None
+        if found.kind == "link":
+            return link_digest(self.root.link_target(path))
         if found.kind != "file":
             return found.kind
         with self.root.stream(path) as file:

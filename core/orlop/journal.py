@@ -39,7 +39,7 @@ from orlop.errors import AlreadyExists, Malformed, NotFound, OrlopError, TooLarg
 from orlop.fs import Root, join, split
 from orlop.fs.writer import SYSTEM, FileOps, Writer, missing_folders, parent
 from orlop.intent import Intent, intent_from_json, intent_to_json
-from orlop.plan import Place, Plan, Quarantine, Replace, Step
+from orlop.plan import Link, Place, Plan, Quarantine, Replace, Step, link_digest
 
 FOLDER = ".orlop"
 CHANGES = ".orlop/changes"
@@ -69,7 +69,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replaced:
-    """A `Replace` or `Place` as the journal keeps it: the new content lies beside it, here is its digest."""
+    """A `Replace`, `Place` or `Link` as the journal keeps it: the new content lies beside it, here is its digest."""
 
     path: str
     old: str | None
@@ -81,10 +81,13 @@ class Replaced:
     """Allocated on disk for the old file."""
     folder_mode: int = 0o700
     """Permission bits of the folders that are missing above it."""
+    target: str | None = None
+    """Of a `Link`: what it holds."""
 
     def to_json(self) -> dict[str, object]:
-        return {
-            "op": "replace",
+        link = {} if self.target is None else {"target": self.target}
+        return link | {
+            "op": "replace" if self.target is None else "link",
             "path": self.path,
             "old": self.old,
             "new": self.new,
@@ -395,6 +398,8 @@ class Journal:
             waiting = join(shelf, recorded.new.rpartition("/")[2])
             if isinstance(step, Replace):
                 self.writer.create(waiting, step.new, mode=step.mode, like=self._model(step))
+            elif isinstance(step, Link):
+                self.writer.create_link(waiting, step.target)
             elif isinstance(step, Place):
                 self._keep(step.source, waiting, linked=not recorded.home)
 
@@ -430,7 +435,9 @@ class Journal:
             mtime=self.root.stat(step.path).mtime if isinstance(kept, Quarantine) and alone else None,
         )
 
-    def _replaced(self, step: Replace | Place) -> Replaced:
+    def _replaced(self, step: Replace | Place | Link) -> Replaced:
+        if isinstance(step, Link):
+            return _linked(step.path, step.target, step.folders)
         return Replaced(
             path=step.path,
             old=step.old,
@@ -671,6 +678,9 @@ def _step(change_id: str, number: int, value: object) -> Recorded:
                 bytes=_whole(value, "bytes"),
                 folder_mode=_whole(value, "folder_mode") & 0o7777 if "folder_mode" in value else 0o700,
             )
+        case "link":
+            folders_mode = _whole(value, "folder_mode") & 0o7777
+            step = _linked(path, _text(value, "target"), folders_mode)
         case "quarantine":
             step = Quarantine(
                 path=path, kind=_text(value, "kind"), inode=_whole(value, "inode"), bytes=_whole(value, "bytes")
@@ -681,6 +691,19 @@ def _step(change_id: str, number: int, value: object) -> Recorded:
     if mtime is not None and type(mtime) is not int:
         _wrong(1, f"step {number} has a time that is none")
     return Recorded(change=change_id, number=number, step=step, home=home, folders=folders, mtime=mtime)
+
+
+def _linked(path: str, target: str, folder_mode: int) -> Replaced:
+    return Replaced(
+        path=path,
+        old=None,
+        new=link_digest(target),
+        size=len(target),
+        mode=0o777,
+        bytes=0,
+        folder_mode=folder_mode,
+        target=target,
+    )
 
 
 def _object(line: bytes, number: int) -> Mapping[str, object]:

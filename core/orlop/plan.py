@@ -85,6 +85,29 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """Make a symbolic link where nothing is."""
+
+    path: str
+    target: str
+    """What it holds, as it is."""
+    folders: int = 0o700
+    """Permission bits of the folders that are missing above it."""
+
+    @property
+    def old(self) -> None:
+        """As `Replace.old`: nothing may be there."""
+        return None
+
+    @property
+    def new_digest(self) -> str:
+        return link_digest(self.target)
+
+    def to_json(self) -> dict[str, object]:
+        return {"op": "link", "path": self.path, "target": self.target, "folders": self.folders}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantine:
     """Move a file, link or folder into the quarantine: one rename on one file system."""
 
@@ -100,7 +123,12 @@ class Quarantine:
         return {"op": "quarantine", "path": self.path, "kind": self.kind, "inode": self.inode, "bytes": self.bytes}
 
 
-Step: TypeAlias = Replace | Place | Quarantine
+Step: TypeAlias = Replace | Place | Link | Quarantine
+
+
+def link_digest(target: str) -> str:
+    """What stands for a symbolic link where a file has the digest of its content: no file's digest is the same."""
+    return "link:" + hashlib.sha256(target.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 # --- plans -----------------------------------------------------------------

@@ -162,6 +162,9 @@ class Faulty(System):
         link = super().link
         self._call(lambda: link(source, source_folder, target, target_folder))
 
+    def symlink(self, target: str, name: str, folder: int) -> None:
+        self._call(lambda: os.symlink(target, name, dir_fd=folder))
+
     def mkdir(self, name: str, mode: int, folder: int) -> None:
         self._call(lambda: os.mkdir(name, mode, dir_fd=folder))
 

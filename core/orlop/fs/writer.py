@@ -61,6 +61,10 @@ class FileOps(Protocol):
         """Give a file a second name; a symbolic link is not followed."""
         ...
 
+    def symlink(self, target: str, name: str, folder: int) -> None:
+        """Make a symbolic link; fails where anything has the name."""
+        ...
+
     def mkdir(self, name: str, mode: int, folder: int) -> None: ...
 
     def unlink(self, name: str, folder: int) -> None: ...
@@ -113,6 +117,9 @@ class System:
 
     def link(self, source: str, source_folder: int, target: str, target_folder: int) -> None:
         os.link(source, target, src_dir_fd=source_folder, dst_dir_fd=target_folder, follow_symlinks=False)
+
+    def symlink(self, target: str, name: str, folder: int) -> None:
+        os.symlink(target, name, dir_fd=folder)
 
     def mkdir(self, name: str, mode: int, folder: int) -> None:
         os.mkdir(name, mode, dir_fd=folder)
@@ -179,6 +186,16 @@ class Writer:
             size = self._create(folder, name, chunks, mode, like)
             self._sync_folder(folder)
             return size
+
+    def create_link(self, path: str, target: str) -> None:
+        """Make a symbolic link that holds `target` as it is.
+
+        Raises:
+            AlreadyExists: something is there.
+        """
+        with self._parent(path) as (folder, name), _told("the link cannot be made", path):
+            self.ops.symlink(target, name, folder.fd)
+            self._sync_folder(folder)
 
     def write_at(self, path: str, offset: int, chunks: Iterable[bytes], *, mode: int = 0o600) -> int:
         """Write into a file from an offset on, making it; what lies behind stays, a gap before it reads as zeros.
