@@ -20,6 +20,7 @@ _WHERE = {
     "why": "facets",
     "check": "check",
     "explain": "check",
+    "save": "saving",
     "rm": "change",
     "tag": "change",
     "untag": "change",

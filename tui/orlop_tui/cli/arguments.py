@@ -70,6 +70,7 @@ def parser() -> Parser:
     commands = whole.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True, prog="orlop")
     _add_looking(commands)
     _add_judging(commands)
+    _add_saving(commands)
     _add_changing(commands)
     _add_history(commands)
     _add_demo(commands)
@@ -85,6 +86,7 @@ COMMANDS = (
     "check",
     "explain",
     "why",
+    "save",
     "rm",
     "tag",
     "untag",
@@ -183,6 +185,27 @@ def _add_judging(commands: "argparse._SubParsersAction[Parser]") -> None:
 
     made = _add(commands, "explain", "say what a rule means and what to do", "  orlop explain\n  orlop explain DK05")
     made.add_argument("rule", metavar="RULE", nargs="?", help="id or title of a rule; none lists them all")
+
+
+def _add_saving(commands: "argparse._SubParsersAction[Parser]") -> None:
+    made = _add(
+        commands,
+        "save",
+        "take images out of a store, as an archive that an engine loads; every byte is verified",
+        "  orlop save /var/lib/docker app:v1 -o app.tar\n  orlop save /var/lib/docker app:v1 db:16 -o - | docker load\n"
+        "  orlop save /var/lib/registry team/app:v1 -o app.tar --form docker-archive",
+    )
+    _add_store(made)
+    made.add_argument("images", metavar="IMAGE", nargs="+", help="names, ids, or first digits of ids")
+    made.add_argument(
+        "-o", "--output", metavar="FILE", required=True, help="a new file outside the store; - for stdout"
+    )
+    made.add_argument(
+        "--form",
+        choices=("docker-archive", "oci-archive", "aci"),
+        help="as which archive; else as suits: docker-archive of Docker, oci-archive of a registry, aci of rkt",
+    )
+    made.add_argument("--force", action="store_true", help="FILE may be replaced, once the new one is whole")
 
 
 def _add_change(made: Parser) -> None:

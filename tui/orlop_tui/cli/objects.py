@@ -11,6 +11,7 @@ from orlop import times
 from orlop.finding import Finding, Rule
 from orlop.records import Detail, Fact, Flag, Remote, Row, Upload, Why
 from orlop.records import Mapping as DigestMapping
+from orlop.store import Saved
 from orlop_tui import format
 
 Object: TypeAlias = dict[str, object]
@@ -186,6 +187,19 @@ def finding(found: Finding, scope: str) -> Object:
         "repair": found.repair,
         "detail": found.detail,
         "scope": scope or None,
+    }
+
+
+def saved(found: Saved, file: str) -> Object:
+    """What was written of an image, and to which file."""
+    return {
+        "type": "saved",
+        "form": found.form,
+        "id": found.id,
+        "names": list(found.names),
+        "bytes": found.bytes,
+        "remarks": list(found.remarks),
+        "file": file,
     }
 
 
