@@ -82,13 +82,20 @@ class Space:
     images: tuple[ImageSpace, ...]
     """Largest own size first."""
     free: int
-    """Bytes that the file system has left for this user."""
+    """Bytes that the file system has left, as ``df`` tells: what only root may fill is left out."""
     capacity: int
     """Of the file system."""
     differences: tuple[str, ...] = ()
     """Why the parts are not `disk`, or `disk` is not all: folders that cannot be read, other file systems mounted
     below, what changed meanwhile. One clause each; empty where the sum is exact."""
+    unreadable: tuple[str, ...] = ()
+    """Folders that this user may not look into, so that what they hold is not counted."""
 
     def of(self, use: Use) -> int:
         """Bytes for one use."""
         return sum(part.bytes for part in self.parts if part.use is use)
+
+    @property
+    def waste(self) -> int:
+        """Bytes that nothing that works needs."""
+        return sum(part.bytes for part in self.parts if part.use.is_waste)

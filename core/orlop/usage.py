@@ -351,6 +351,7 @@ def space_of(root: Root, usage: Usage[A], parts: Iterable[Part], images: Iterabl
         free=found.f_bavail * found.f_frsize,
         capacity=found.f_blocks * found.f_frsize,
         differences=tuple(_differences(usage)),
+        unreadable=tuple(path for path, _ in usage.unreadable),
     )
 
 

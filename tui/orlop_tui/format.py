@@ -144,6 +144,39 @@ def duration(seconds: float) -> str:
     return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
 
 
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def bar(part: int, whole: int, width: int, *, plain: bool = False) -> str:
+    """A bar for a part of something, `width` columns for all of it; what is there at all is never without a mark.
+
+    Args:
+        part: how much, in the unit of `whole`.
+        whole: what the full width stands for.
+        width: columns.
+        plain: only ASCII; else blocks to an eighth of a column.
+    """
+    if part <= 0 or whole <= 0 or width <= 0:
+        return ""
+    if plain:
+        return "#" * min(round(part * width / whole), width) or "."
+    full, rest = divmod(min(max(round(part * width * 8 / whole), 1), width * 8), 8)
+    return "█" * full + _EIGHTHS[rest].strip()
+
+
+def percent(part: int, whole: int) -> str:
+    """``37 %``; ``<1 %`` for what is there and less than that."""
+    if part <= 0 or whole <= 0:
+        return "0 %"
+    hundredths = part * 100 / whole
+    return "<1 %" if hundredths < 1 else f"{hundredths:.0f} %"
+
+
+def sized(text: str) -> str:
+    """A sentence of Orlop's own with ``N bytes`` in it, in a short unit."""
+    return _BYTES.sub(lambda found: size(int(found[1])), text)
+
+
 def hashing(done: int, total: int, seconds: float, *, width: int) -> str:
     """One line on bytes being hashed: how many of how many, how fast, how long yet, and a bar where it fits."""
     rate = done / seconds if seconds > 0 else 0.0

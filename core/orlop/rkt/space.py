@@ -90,7 +90,7 @@ class _Counting:
 
     def _image(self, image: Image) -> Part:
         key = key_of(image)
-        remark = "" if image.row is not None else "no row leads to it"
+        remark = "its row keeps it" if image.row is not None else "no row leads to it"
         above = self._model.dependents_of.get(image.key, ())
         pods = self._model.pods.get(image.key, ())
         remark = "; ".join(

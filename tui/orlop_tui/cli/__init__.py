@@ -18,6 +18,7 @@ _WHERE = {
     "remotes": "facets",
     "uploads": "facets",
     "why": "facets",
+    "df": "space",
     "check": "check",
     "explain": "check",
     "save": "saving",

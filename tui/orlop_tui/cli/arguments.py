@@ -36,6 +36,7 @@ of an id. --json prints one object a line."""
 _SCREENS = """\
 options of the screens:
   --unlocked      begin with writing unlocked
+  --theme NAME    colours, as the palette (:) lists them; NO_COLOR is kept to
   --no-mouse      leave the mouse to the terminal"""
 
 
@@ -51,6 +52,7 @@ def screens_parser() -> Parser:
     parser = Parser(prog="orlop", add_help=False, allow_abbrev=False)
     parser.add_argument("paths", nargs="*")
     parser.add_argument("--unlocked", action="store_true")
+    parser.add_argument("--theme", metavar="NAME")
     parser.add_argument("--no-mouse", action="store_true")
     parser.add_argument("--debug", action="store_true")
     return parser
@@ -74,6 +76,7 @@ def parser() -> Parser:
     _add_changing(commands)
     _add_history(commands)
     _add_demo(commands)
+    _add_config(commands)
     return whole
 
 
@@ -86,6 +89,7 @@ COMMANDS = (
     "check",
     "explain",
     "why",
+    "df",
     "save",
     "rm",
     "tag",
@@ -102,6 +106,7 @@ COMMANDS = (
     "journal",
     "purge",
     "demo",
+    "config",
 )
 """Every command; a folder with such a name is given as ``./ls``."""
 
@@ -118,6 +123,17 @@ def _add(commands: "argparse._SubParsersAction[Parser]", name: str, about: str, 
     made.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
     made.add_argument("--debug", action="store_true", help="print the traceback of a fault of Orlop itself")
     return made
+
+
+def _count(text: str) -> int:
+    """A number of things.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"not a number of lines: {text!r}")
+    return int(text)
 
 
 def _add_store(made: Parser) -> None:
@@ -164,6 +180,16 @@ def _add_looking(commands: "argparse._SubParsersAction[Parser]") -> None:
     )
     _add_store(made)
     made.add_argument("subject", metavar="DIGEST-OR-FOLDER", help="a digest, id, name, or a folder of the store")
+
+    made = _add(
+        commands,
+        "df",
+        "show where the bytes are: what each use and each image takes, what nothing needs",
+        "  orlop df /var/lib/docker\n  orlop df /var/lib/docker --images\n  orlop df /var/lib/registry --json",
+    )
+    _add_store(made)
+    made.add_argument("--images", action="store_true", help="only the images, every one of them")
+    made.add_argument("--limit", metavar="N", type=_count, help="list at most so many parts, and so many images")
 
 
 def _add_judging(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -388,3 +414,15 @@ def _add_demo(commands: "argparse._SubParsersAction[Parser]") -> None:
     )
     made.add_argument("--keep", metavar="DIR", help="make them in this new or empty folder, and leave them there")
     made.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+    made.add_argument("--theme", metavar="NAME", help="colours, as the palette (:) lists them")
+
+
+def _add_config(commands: "argparse._SubParsersAction[Parser]") -> None:
+    made = _add(
+        commands,
+        "config",
+        "print every setting of the screens, and the file that holds them",
+        "  orlop config show\n  orlop config show --origin\n  orlop config show > ~/.config/orlop/config.toml",
+    )
+    made.add_argument("what", metavar="show", choices=("show",), help="print them as the file would have them")
+    made.add_argument("--origin", action="store_true", help="say of each where it was set")

@@ -9,8 +9,9 @@ from typing import TypeAlias
 
 from orlop import times
 from orlop.finding import Finding, Rule
-from orlop.records import Detail, Fact, Flag, Remote, Row, Upload, Why
+from orlop.records import Detail, Fact, Flag, Remote, Row, StoreId, Upload, Why
 from orlop.records import Mapping as DigestMapping
+from orlop.space import ImageSpace, Part, Space, Use
 from orlop.store import Saved
 from orlop_tui import format
 
@@ -228,4 +229,48 @@ def why(found: Why, scope: str) -> Object:
         "related": dict(found.related),
         "remark": found.remark or None,
         "scope": scope or None,
+    }
+
+
+def space(found: Space, identity: StoreId) -> Object:
+    """The bytes of a store as a whole, and of each use."""
+    return {
+        "type": "space",
+        "path": identity.path,
+        "disk": found.disk,
+        "parts": sum(part.bytes for part in found.parts),
+        "uses": {use.replace(" ", "_"): found.of(use) for use in Use},
+        "waste": found.waste,
+        "free": found.free,
+        "capacity": found.capacity,
+        "differences": list(found.differences),
+        "unreadable": list(found.unreadable),
+        "scope": identity.scope or None,
+    }
+
+
+def part(found: Part, above: Part | None, scope: str) -> Object:
+    """Bytes of one place or kind of thing; `above` is what it is a part of."""
+    return {
+        "type": "part",
+        "title": found.title,
+        "use": found.use.replace(" ", "_"),
+        "bytes": found.bytes,
+        "path": found.path or None,
+        "remark": found.remark or None,
+        "images": list(dict.fromkeys(key.id for key in found.images)),
+        "part_of": None if above is None else above.title,
+        "scope": scope or None,
+    }
+
+
+def image_space(found: ImageSpace, scope: str) -> Object:
+    """What one image takes on disk, and what of it would be free without it."""
+    return {
+        "type": "image_space",
+        "id": found.key.id,
+        "names": list(found.names),
+        "bytes": found.bytes,
+        "own_bytes": found.own,
+        "scope": found.key.scope or scope or None,
     }
