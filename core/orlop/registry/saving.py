@@ -21,12 +21,14 @@ from orlop.fs import Root, translate
 from orlop.progress import Progress
 from orlop.records import Key
 from orlop.registry import place
+from orlop.registry.manifest import DOCKER_LIST, DOCKER_MANIFEST
 from orlop.registry.model import Config, Descriptor, Manifest, Model, State, What
 from orlop.store import Saved
 
 _PIECE = 1 << 20
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
+_DOCKER_TYPES = (DOCKER_MANIFEST, DOCKER_LIST)
 _DEEPEST = 8
 """Indexes within indexes."""
 _DO = "`orlop check PATH --content` names all that it hurts; push the image again after `orlop rm` took it away"
@@ -54,7 +56,8 @@ def save(
     work = _Saving(root, model, progress)
     wanted = _wanted(model, keys)
     if chosen == archives.OCI:
-        images = [work.whole(digest, names) for digest, names in wanted.items()]
+        alone = len(wanted) == 1 and len(next(iter(wanted.values())).names) < 2
+        images = [work.whole(digest, names, alone=alone) for digest, names in wanted.items()]
         work.measure(images)
         written = archives.oci_archive(to, [made.image for made in images])
     else:
@@ -117,8 +120,8 @@ class _Saving:
 
     # --- as it is stored -------------------------------------------------------
 
-    def whole(self, digest: str, wanted: _Wanted) -> _Made:
-        """A manifest with all that it names."""
+    def whole(self, digest: str, wanted: _Wanted, *, alone: bool) -> _Made:
+        """A manifest with all that it names; whether the archive lists it alone, and once."""
         tags, remarks = archives.tags_of(wanted.names)
         contents: dict[str, Content] = {}
         self._collect(digest, contents, remarked := list(remarks), ())
@@ -126,9 +129,10 @@ class _Saving:
         if referrers:
             what = "1 manifest that belongs" if len(referrers) == 1 else f"{len(referrers)} manifests that belong"
             remarked.append(f"{what} to it (signatures, bills of materials) left out: {', '.join(referrers[:3])}")
-        image = archives.Image(
-            contents=tuple(contents.values()), names=tags, media_type=self._manifest(digest).media_type
-        )
+        media_type = self._manifest(digest).media_type
+        if not alone and media_type in _DOCKER_TYPES:
+            remarked.append("its manifest is of Docker's type: skopeo finds it only where an archive has it alone")
+        image = archives.Image(contents=tuple(contents.values()), names=tags, media_type=media_type)
         return _Made(id=digest, image=image, remarks=tuple(dict.fromkeys(remarked)))
 
     def _referrers(self, repository: str, contents: Iterable[str]) -> Iterator[str]:
