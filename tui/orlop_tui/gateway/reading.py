@@ -1,0 +1,94 @@
+"""What is asked of stores and changes nothing."""
+
+import json
+import os
+from collections.abc import Callable
+
+from orlop.fs import translate
+from orlop.intent import Intent
+from orlop.plan import Plan
+from orlop.records import Facet, Key
+from orlop_tui import messages
+from orlop_tui.gateway.journals import journal_of, past
+from orlop_tui.gateway.opening import Opening
+
+
+class Reading(Opening):
+    """Answers what screens ask."""
+
+    def detail(self, index: int, key: Key) -> None:
+        """`DetailReady` for the key that was asked for last."""
+
+        def work(current: Callable[[], bool]) -> None:
+            if not current():
+                return
+            store = self._slots[index].store
+            detail = store.detail(key)
+            mappings = store.facet(Facet.MAPPINGS, key)
+            remotes = store.facet(Facet.REMOTES, key)
+            if current():
+                self._post(messages.DetailReady(index, key, detail, mappings, remotes))
+
+        self._submit(self._readers, "detail", index, work)
+
+    def records(self, index: int, facet: Facet) -> None:
+        """`RecordsReady` of the whole store."""
+
+        def work(current: Callable[[], bool]) -> None:
+            found = self._slots[index].store.facet(facet, None)
+            if current():
+                self._post(messages.RecordsReady(index, facet, found))
+
+        self._submit(self._readers, f"records {facet}", index, work)
+
+    def check(self, index: int) -> None:
+        """`Findings` of the whole store; a check that still runs is stopped."""
+
+        def work(current: Callable[[], bool]) -> None:
+            with self._job(index, current) as progress:
+                findings = tuple(self._slots[index].store.check(None, content=False, progress=progress))
+            if current():
+                self._post(messages.Findings(index, findings))
+
+        self._submit(self._readers, "check", index, work)
+
+    def plan(self, index: int, intent: Intent) -> None:
+        """`PlanReady` for the intent that was asked for last."""
+
+        def work(current: Callable[[], bool]) -> None:
+            plan = self._slots[index].store.plan(intent)
+            if current():
+                self._post(messages.PlanReady(index, plan))
+
+        self._submit(self._readers, "plan", index, work)
+
+    def journal(self, index: int) -> None:
+        """`JournalReady`."""
+
+        def work(current: Callable[[], bool]) -> None:
+            changes = tuple(past(change) for change in journal_of(self._slots[index].store).changes())
+            if current():
+                self._post(messages.JournalReady(index, changes))
+
+        self._submit(self._readers, "journal", index, work)
+
+    def save_plan(self, plan: Plan, path: str) -> None:
+        """Write a plan as JSON to a new file, mode 0600; a file that is there is left alone."""
+
+        def work(_: Callable[[], bool]) -> None:
+            _write_new(path, json.dumps(plan.to_json(), indent=2).encode() + b"\n")
+            self._post(messages.PlanSaved(path))
+
+        self._submit(self._readers, "save plan", None, work)
+
+
+def _write_new(path: str, data: bytes) -> None:
+    """Write a file that must not exist yet, durably; outside any store."""
+    try:
+        fd = os.open(os.path.expanduser(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with open(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise translate(error, "the plan cannot be saved", path) from error
