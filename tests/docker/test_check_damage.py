@@ -242,7 +242,9 @@ def test_a_mount_without_its_container_is_found(shop: Shop) -> None:
 
 def test_an_image_whose_layer_has_no_record_is_a_row_with_the_reason(shop: Shop) -> None:
     shutil.rmtree(shop.record(shop.web))
-    found = only(shop, "DK14", shop.record(shop.web))
+    found, data = findings(shop)
+    assert (found.rule, shop.at(found.path)) == ("DK14", shop.record(shop.web))
+    assert (data.rule, data.severity) == ("DK11", Severity.SPACE), "nothing names the layer's files any more"
     assert found.engine_says == f"layer does not exist, not restoring image {shop.web.id}"
     assert "no record" in row(shop, "web:1").reason
     assert row(shop, "web:1").size is None
@@ -381,7 +383,10 @@ def test_a_container_of_another_driver_is_no_matter_of_this_store(shop: Shop) ->
     path = shop.at(layout.container(shop.container)) / "config.v2.json"
     record = json.loads(path.read_bytes())
     path.write_text(json.dumps({**record, "Driver": "btrfs", "Image": "sha256:" + "77" * 32}))
-    shutil.rmtree(shop.at(layout.mounts(shop.driver)) / shop.container)
+    mount = shop.at(layout.mounts(shop.driver)) / shop.container
+    for name in ("mount-id", "init-id"):
+        shutil.rmtree(shop.at(layout.layer_data(shop.driver, (mount / name).read_text()) or ""))
+    shutil.rmtree(mount)
     assert findings(shop) == []
     store = shop.open()
     assert "sha256:" + "77" * 32 not in {row.id for row in store.rows().rows}

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 
 from orlop.digest import is_digest
-from orlop.docker import detail, layout, overlaylinks, tarsplit
+from orlop.docker import detail, layout, overlaylinks, tarsplit, unrecorded
 from orlop.docker.checkfinding import finding
 from orlop.docker.model import ConfigState, Image, Layer, Model
+from orlop.docker.unrecorded import Owner
 from orlop.errors import Malformed, NoPermission, NotFound, OrlopError
 from orlop.finding import Finding, Severity
 from orlop.fs import Folder, Root, join
@@ -83,9 +84,11 @@ def _all(root: Root, model: Model, chains: set[str] | None, progress: Progress) 
     yield from _configs(model)
     yield from _layers(model)
     yield from overlaylinks.broken(root, model, chains, progress)
-    yield from _recipes(root, model, chains, progress)
+    yield from recipes(root, model, chains, progress)
     yield from _missing_layers(model)
-    yield from _orphan_layers(model)
+    yield from orphan_layers(model)
+    if chains is None:
+        yield from _orphan_data(root, model)
     yield from _mounts(model)
     yield from _containers(model)
     yield from _debris(model)
@@ -203,7 +206,7 @@ def _true_parent(model: Model, chain_id: str) -> str | None:
     return None
 
 
-def _recipes(root: Root, model: Model, chains: set[str] | None, progress: Progress) -> Iterator[Finding]:
+def recipes(root: Root, model: Model, chains: set[str] | None, progress: Progress) -> Iterator[Finding]:
     """tar-split records: readable, and the sizes in them add up to the layer's size."""
     wanted = [layer for chain_id, layer in sorted(model.layers.items()) if chains is None or chain_id in chains]
     try:
@@ -293,12 +296,12 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _orphan_layers(model: Model) -> Iterator[Finding]:
+def orphan_layers(model: Model) -> Iterator[Finding]:
     """Records that nothing needs; none while an image's layers, or a part of the store, cannot be known.
 
     A damaged config no longer says which layers are its own: beside one, an orphan is information only.
     """
-    unknown = [image.id for image in model.images.values() if image.config in _LAYERS_UNKNOWN]
+    unknown = [image.id for image in model.images.values() if image.config in LAYERS_UNKNOWN]
     if unknown or model.unreadable:
         return
     needed = set(model.users_of)
@@ -308,7 +311,7 @@ def _orphan_layers(model: Model) -> Iterator[Finding]:
             needed.add(here)
             layer = model.layers.get(here)
             here = layer.parent if layer is not None else None
-    corrupt = sum(1 for image in model.images.values() if image.config in _LAYERS_LOST)
+    corrupt = sum(1 for image in model.images.values() if image.config in LAYERS_LOST)
     remark = f"; it may belong to {_counted(corrupt, 'image')} whose config is damaged" if corrupt else ""
     for chain_id in sorted(model.layers.keys() - needed):
         layer = model.layers[chain_id]
@@ -319,8 +322,30 @@ def _orphan_layers(model: Model) -> Iterator[Finding]:
             yield finding(model, "DK12", path, detail, size=layer.size, severity=severity)
 
 
-_LAYERS_UNKNOWN = (ConfigState.TOO_LARGE, ConfigState.UNREADABLE)
-_LAYERS_LOST = (ConfigState.EMPTY, ConfigState.ALTERED, ConfigState.MALFORMED, ConfigState.WRONG_KIND)
+def _orphan_data(root: Root, model: Model) -> Iterator[Finding]:
+    """Folders of the driver that nothing names; one finding for each reason why that cannot be told."""
+    try:
+        folders = unrecorded.folders(root, model)
+    except OrlopError:
+        return  # a note says that the folder cannot be listed
+    unknown: dict[str, list[str]] = {}
+    for folder in folders:
+        if folder.owner is Owner.UNRECORDED:
+            size = root.allocated(folder.path)
+            yield finding(model, "DK11", folder.path, folder.because, size=size, subject=folder.name)
+        elif folder.owner is Owner.UNKNOWN and folder.because != unrecorded.YOUNG:
+            unknown.setdefault(folder.because, []).append(folder.path)
+    for why, paths in unknown.items():
+        above = layout.layer_data_folder(model.driver) or ""
+        detail = f"whose {_counted(len(paths), 'folder')} are, the first {paths[0]}, cannot be told: {why}"
+        text = detail.replace("1 folder are, the first", "1 folder is,")
+        yield finding(model, "DK11", above, text, severity=Severity.INFORMATION, subject=why)
+
+
+LAYERS_UNKNOWN = (ConfigState.TOO_LARGE, ConfigState.UNREADABLE)
+"""States of a config whose image the engine may serve, and whose layers Orlop cannot know."""
+LAYERS_LOST = (ConfigState.EMPTY, ConfigState.ALTERED, ConfigState.MALFORMED, ConfigState.WRONG_KIND)
+"""States of a config that no longer says which layers it had."""
 
 
 # --- containers ------------------------------------------------------------

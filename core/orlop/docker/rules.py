@@ -140,6 +140,18 @@ _RULES = (
         "images on the layer with `orlop rm` and pulling them again writes them anew. " + _UNDO,
     ),
     Rule(
+        id="DK11",
+        title="orphan-layer-data",
+        severity=Severity.SPACE,
+        repair=Repair.REMOVE,
+        meaning="A folder of the storage driver that no layer record, no container, no mount of any process and none "
+        "of BuildKit's records names. As S5: one of which that cannot be told, because a record is damaged or cannot "
+        "be read.",
+        causes="A pull, load or build that was killed while the layer was unpacked, or a removal that was cut off.",
+        engine="It is in no list, `docker system df` does not count it, and `docker system prune -a` does not free it.",
+        do="`orlop clean PATH` moves it to the quarantine, `orlop purge PATH` then frees the space. " + _UNDO,
+    ),
+    Rule(
         id="DK12",
         title="orphan-layer-record",
         severity=Severity.SPACE,

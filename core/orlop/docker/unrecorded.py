@@ -29,6 +29,9 @@ from orlop.records import EngineState
 YOUNGEST = 3600 * 10**9
 """Nanoseconds for which a folder may still be in the making, where no free lock proves that no engine works."""
 
+YOUNG = "it is new, and an engine may be making it"
+"""Why nothing can be told of a new folder; `DataFolder.because`."""
+
 _ID = re.compile(r"([0-9a-f]{64}|[0-9a-z]{25})(-init)?", re.ASCII)
 """Names that engines give: 64 random hex digits, and BuildKit's identity.NewID of 25 characters of base 36."""
 _WORD = re.compile(rb"[0-9a-z]{25,}")
@@ -142,7 +145,7 @@ class _Owners:
         if self._doubt:
             return Owner.UNKNOWN, self._doubt
         if self._may_be_made and self._is_young(path):
-            return Owner.UNKNOWN, "it is new, and an engine may be making it"
+            return Owner.UNKNOWN, YOUNG
         return Owner.UNRECORDED, "no layer, container, build cache or mount names it"
 
     def _is_young(self, path: str) -> bool:
