@@ -74,7 +74,7 @@ class _Links:
             if layer.cache_id is None or not layer.data:
                 continue  # DK04 and DK07 say so
             for wrong in self._of(
-                layer.cache_id, None if layer.parent_lost or layer.problems else self._below(layer.parent)
+                layer.cache_id, None if layer.parent_lost or layer.problems else below(self._model, layer.parent)
             ):
                 if self._root.exists(layout.layer(self._model.driver, chain_id)):  # else an engine removed it just now
                     yield self._layer_finding(chain_id, wrong)
@@ -98,8 +98,8 @@ class _Links:
 
     def _mount(self, name: str, mount: Mount) -> Iterator[Finding]:
         """A container's own folder, and the one that it was begun with."""
-        below = self._below(mount.parent) if mount.parent is not None else None  # no layers, or DK21 says so
-        lower = below
+        layers = below(self._model, mount.parent) if mount.parent is not None else None  # no layers, or DK21 says so
+        lower = layers
         for cache_id in (mount.init_id, mount.mount_id):
             if cache_id is None or mount.problem or not self._is_there(cache_id):
                 continue
@@ -115,8 +115,8 @@ class _Links:
                         containers=[name],
                         subject=cache_id,
                     )
-            if below is not None and cache_id == mount.init_id:
-                lower = [cache_id, *below]
+            if layers is not None and cache_id == mount.init_id:
+                lower = [cache_id, *layers]
 
     def _is_there(self, cache_id: str) -> bool:
         try:
@@ -124,26 +124,13 @@ class _Links:
         except OrlopError:
             return False
 
-    def _below(self, parent: str | None) -> list[str] | None:
-        """Cache ids of the layers from one down, nearest first; None where their records do not tell them."""
-        found: list[str] = []
-        while parent is not None:
-            layer = self._model.layers.get(parent)
-            if layer is None or layer.cache_id is None or layer.problems or layer.parent_lost:
-                return None
-            if len(found) > len(self._model.layers):
-                return None  # they stand on one another in a circle
-            found.append(layer.cache_id)
-            parent = layer.parent
-        return found
-
     def _of(self, cache_id: str, below: Sequence[str] | None) -> Iterator[_Broken]:
         """What is wrong with the names of one folder, and with those that it lists."""
         try:
             with self._data.folder(cache_id) as folder:
                 yield from self._own(cache_id, folder)
                 if below is not None:
-                    yield from self._lower(cache_id, folder, below)
+                    yield from self.wrong_list(cache_id, folder, below)
         except NoPermission:
             return  # a note says that this user may not read it
         except OrlopError as error:
@@ -189,7 +176,8 @@ class _Links:
         if target != wanted:
             yield _Broken(layout.link(name), f"it leads to {target}, and must lead to {wanted}")
 
-    def _lower(self, cache_id: str, folder: Folder, below: Sequence[str]) -> Iterator[_Broken]:
+    def wrong_list(self, cache_id: str, folder: Folder, below: Sequence[str]) -> Iterator[_Broken]:
+        """What is wrong with a folder's list of the layers below, whose cache ids are known."""
         path = f"overlay2/{cache_id}/lower"
         try:
             listed = folder.read("lower", _LOWER_LIMIT).decode("utf-8", "surrogateescape")
@@ -230,9 +218,40 @@ class _Links:
         return f"it lists {entry!r}, where the name of {wanted} must stand"
 
 
+def below(model: Model, parent: str | None) -> list[str] | None:
+    """Cache ids of the layers from one down, nearest first; None where their records do not tell them."""
+    found: list[str] = []
+    while parent is not None:
+        layer = model.layers.get(parent)
+        if layer is None or layer.cache_id is None or layer.problems or layer.parent_lost:
+            return None
+        if len(found) > len(model.layers):
+            return None  # they stand on one another in a circle
+        found.append(layer.cache_id)
+        parent = layer.parent
+    return found
+
+
+def lists_names_of(root: Root, model: Model, cache_id: str, parent: str | None) -> bool:
+    """Whether a folder's list of the layers below may be that of a layer on `parent`."""
+    layers = below(model, parent)
+    if layers is None:
+        return True  # nothing tells
+    try:
+        with root.folder("overlay2") as data, data.folder("l") as links, data.folder(cache_id) as folder:
+            return not any(_Links(root, model, data, links).wrong_list(cache_id, folder, layers))
+    except OrlopError:
+        return False
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be the name of a short link."""
+    return text not in ("", ".", "..") and not set(text) & set("/\0:")
+
+
 def _name_in(folder: Folder) -> str | None:
     text = folder.read("link", _NAME_LIMIT).decode("utf-8", "surrogateescape")
-    return text if text not in ("", ".", "..") and not set(text) & set("/\0:") else None
+    return text if is_name(text) else None
 
 
 def _what(folder: Folder) -> str:

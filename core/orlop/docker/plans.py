@@ -9,7 +9,7 @@ from orlop.docker.naming import plan_tag, plan_untag
 from orlop.docker.removal import plan_removal
 from orlop.docker.unmapping import plan_unmap
 from orlop.fs import Root
-from orlop.intent import Intent, Remove, Tag, Unmap, Untag
+from orlop.intent import Clean, Intent, Remove, Repair, Tag, Unmap, Untag
 from orlop.plan import Plan, Refusal, unsupported
 from orlop.records import StoreId
 
@@ -39,5 +39,13 @@ def plan(root: Root, model: Model, identity: StoreId, intent: Intent) -> Plan | 
             return plan_removal(root, model, identity, intent)
         case Unmap():
             return plan_unmap(root, model, identity, intent)
+        case Clean():
+            from orlop.docker.cleaning import plan_clean  # a listing starts without them
+
+            return plan_clean(root, model, identity, intent)
+        case Repair():
+            from orlop.docker.repairing import plan_repair
+
+            return plan_repair(root, model, identity, intent)
         case _:
             raise unsupported(identity.kind, intent)

@@ -48,7 +48,7 @@ def release(model: Model, doomed: Set[str]) -> Release:
         going=going,
         needed_by=len(users - doomed),
         staying={c: staying[c] for c in order if c in staying},
-        refusals=tuple(_refusals(model, going, doomed)) if going else (),
+        refusals=tuple(refusals(model, going, doomed)) if going else (),
     )
 
 
@@ -103,7 +103,14 @@ def listing(noun: str, ids: Iterable[str]) -> str:
 # --- refusals ----------------------------------------------------------------
 
 
-def _refusals(model: Model, going: tuple[str, ...], doomed: Set[str]) -> Iterator[str]:
+def refusals(model: Model, going: tuple[str, ...], doomed: Set[str]) -> Iterator[str]:
+    """Why layers may not go, each one clause.
+
+    Args:
+        model: the store.
+        going: chain ids of their records.
+        doomed: ids of the images that go with them.
+    """
     if model.driver not in layout.READABLE_DRIVERS:
         yield f"Orlop cannot reach the data of driver {model.driver}, so it cannot free layers; names can be removed"
     yield from _parent_lost(model, frozenset(going))
@@ -199,8 +206,13 @@ class Removal:
             self.steps.append(quarantine(self._root, path))
         return True
 
-    def add_layers(self, going: Iterable[str]) -> None:
-        """Move layers, top-down: their overlay2 link, their record, and the driver's folder that nothing else uses."""
+    def add_layers(self, going: Iterable[str], because: str = "nothing else needs it") -> None:
+        """Move layers, top-down: their overlay2 link, their record, and the driver's folder that nothing else uses.
+
+        Args:
+            going: chain ids.
+            because: why they go, one clause.
+        """
         chain_ids = tuple(going)
         shared = _cache_ids_in_use(self._model, frozenset(chain_ids))
         moved: set[str] = set()
@@ -213,7 +225,7 @@ class Removal:
             if parts.data is not None:
                 self.add(parts.data)
             size = "its size is not known" if layer.size is None else f"{layer.size} bytes"
-            self.reasons.append(Reason(verb="layer", subject=chain_id, because=f"{size}; nothing else needs it"))
+            self.reasons.append(Reason(verb="layer", subject=chain_id, because=f"{size}; {because}"))
 
     def _parts(self, layer: Layer, shared: Mapping[str, str], moved: set[str]) -> "Parts":
         """What goes of a layer besides its record."""

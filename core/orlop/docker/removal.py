@@ -114,7 +114,7 @@ def _parents(model: Model, doomed: Set[str], names: Set[str]) -> dict[str, str]:
             continue
         children = set(model.children_of.get(parent.id, ()))
         nameless = set(model.names_of.get(parent.id, ())) <= names
-        if nameless and children <= going and not any(_users(model, parent)):
+        if nameless and children <= going and not any(users_of_image(model, parent)):
             found[parent.id] = child
             going.add(parent.id)
             pending.append(parent.id)
@@ -136,7 +136,7 @@ def _obstacles(model: Model, doomed: Set[str]) -> Iterator[str]:
         if children:
             verb = "has" if len(children) == 1 else "have"
             yield f"{listing('image', children)} {verb} {image.id} as parent and would stay"
-        yield from _users(model, image, doomed)
+        yield from users_of_image(model, image, doomed)
 
 
 def _parts_needed(model: Model) -> tuple[str, ...]:
@@ -144,7 +144,7 @@ def _parts_needed(model: Model) -> tuple[str, ...]:
     return (f"{above}/imagedb", f"{above}/layerdb", layout.CONTAINERS)
 
 
-def _users(model: Model, image: Image, doomed: Set[str] = frozenset()) -> Iterator[str]:
+def users_of_image(model: Model, image: Image, doomed: Set[str] = frozenset()) -> Iterator[str]:
     """Containers that need an image, by their own record or, where that cannot be read, by what they stand on."""
     for identity in model.containers_of.get(image.id, ()):
         yield f"container {_described(model.containers[identity])} uses {image.id}"
