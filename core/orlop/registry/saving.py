@@ -348,7 +348,7 @@ def _piece(stream: BinaryIO, path: str, count: int = _PIECE) -> bytes:
 def _mismatch(expected: str, actual: str, path: str, why: str = "") -> DigestMismatch:
     error = DigestMismatch(expected, actual, path=path)
     if not actual:
-        error.why = why
+        error.why = f"{expected}: {why}"
     elif why:
         error.why = f"{error.why}; {why}"
     error.do = _DO
