@@ -26,6 +26,7 @@ from orlop.records import (
     Facet,
     Flag,
     HistoryEntry,
+    Holding,
     Key,
     LayerRecord,
     Mapping,
@@ -36,6 +37,7 @@ from orlop.records import (
     Snapshot,
     StoreId,
     Trust,
+    Why,
 )
 from orlop_tui import messages
 from orlop_tui.app import OrlopApp
@@ -224,6 +226,8 @@ class StandIn:
         self.mappings: Records | Absent = (MAPPING, STALE)
         self.of_store: dict[Facet, Records | Absent] = {Facet.REMOTES: (REMOTE,), Facet.UPLOADS: ()}
         self.fetched: Intent = Import(staged="0" * 16)
+        self.whys: dict[tuple[int, str], Why] = {}
+        self.held: dict[tuple[Holding, str], frozenset[str]] = {}
         self.mute: set[str] = set()
         self.running = False
         self.app: App[Any] | None = None
@@ -270,6 +274,19 @@ class StandIn:
 
     def check(self, index: int) -> None:
         self._answer("check", index, messages.Findings(index, FINDINGS), index)
+
+    def why(self, text: str) -> None:
+        answers = tuple(
+            messages.Explanation(index=index, why=self.whys.get((index, text))) for index in range(len(self.snapshots))
+        )
+        self._answer("why", None, messages.Explained(text, answers), text)
+
+    def holders(self, index: int, words: Sequence[tuple[Holding, str]]) -> None:
+        answers = tuple((holding, text, self.held.get((holding, text), frozenset())) for holding, text in words)
+        self._answer("holders", index, messages.HoldersReady(index, answers), tuple(words))
+
+    def freed(self, index: int, keys: frozenset[Key]) -> None:
+        self._answer("freed", index, messages.FreedReady(index, keys, 1_000_000 * len(keys)), keys)
 
     def plan(self, index: int, intent: Intent) -> None:
         self._answer("plan", index, messages.PlanReady(index, self.plans(intent)), intent)
@@ -558,12 +575,13 @@ async def test_the_filter_narrows_while_it_is_typed_and_says_what_it_does_not_un
         assert seat.app.browse.table.has_focus
 
 
-async def test_marks_show_their_own_bytes_and_how_many_are_hidden() -> None:
+async def test_marks_show_what_they_free_together_and_how_many_are_hidden() -> None:
     async with seated(size=(120, 40)) as seat:
         await seat.press("space", "j", "space")
-        assert "2 marked 40.0 MB own" in seat.screen
+        assert "3 marked" not in seat.screen
+        assert "2 marked, frees 2.0 MB, 0 hidden" in seat.screen
         await seat.press("slash", "w", "e", "b", "enter")
-        assert ", 1 hidden" in seat.screen
+        assert "2 marked, frees 1.0 MB, 1 hidden" in seat.screen
         await seat.press("escape", "escape")
         assert "marked" not in seat.screen
 
@@ -952,10 +970,12 @@ async def test_untag_takes_the_names_of_the_marked_rows() -> None:
 
 async def test_a_mapping_is_planned_away_from_its_line_only() -> None:
     async with seated() as seat:
-        await seat.press("u")
-        assert "u works on a line of 2 Digests" in seat.screen
-        await seat.press("2", "tab", "u")
+        await seat.press("2", "tab")
+        assert "d unmap" in seat.screen
+        await seat.press("d")
         assert seat.gateway.calls("plan") == [(Unmap(mappings=((DIFF, BLOB, "ghcr.io/acme/base"),)),)]
+        await seat.press("escape", "escape", "d")
+        assert seat.gateway.calls("plan")[1:] == [(Remove(keys=(ROWS[0].key,)),)]
 
 
 # --- tagging
@@ -1130,7 +1150,7 @@ async def test_a_change_that_was_cut_off_is_named_and_settled(key: str, action: 
 async def test_the_help_lists_every_key_with_the_reason_why_it_is_not_possible() -> None:
     async with seated(size=(120, 90)) as seat:
         await seat.press("question_mark")
-        for text in ("half a page down", "plan to delete", "V2 digest mappings", "not now: u works"):
+        for text in ("half a page down", "plan to delete", "V2 digest mappings", "not now: nothing can be put right"):
             assert text in seat.screen
 
 

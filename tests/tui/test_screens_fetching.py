@@ -369,7 +369,7 @@ async def test_the_password_in_a_url_is_shown_nowhere_and_goes_to_the_server_alo
         shown.append(seat.screen)
         assert gateway.calls("fetch") == [(f"{secret}1",)]
         gateway.post(messages.Failed(0, "fetch", Cancelled()))
-        await seat.press("tab", "u")
+        await seat.press("tab", "d")
         assert isinstance(seat.top, PlanDialog)
         shown.append(seat.screen)
         assert all("example.com/a.aci" in screen for screen in shown)

@@ -318,7 +318,7 @@ async def test_an_upload_is_dropped_from_its_line(registry: Path) -> None:
     async with opened(registry, size=(80, 24)) as seat:
         seat.press("5")
         await seat.shows("[5 Uploads 2]")
-        seat.press("tab", "u")
+        seat.press("tab", "d")
         await seat.applied()
         await seat.until(lambda: len(_records(seat, Facet.UPLOADS)) == 1)
         assert not os.listdir(registry / REPOSITORIES / "team/api/_uploads")
@@ -386,7 +386,7 @@ async def test_a_remote_record_that_leads_nowhere_is_forgotten_from_its_line(rkt
     async with opened(rkt, size=(80, 24)) as seat:
         seat.press("3", "a")
         await seat.shows("4 remote records")
-        seat.press("tab", "u")
+        seat.press("tab", "d")
         await seat.applied()
         await seat.until(lambda: len(_records(seat, Facet.REMOTES)) == 3)
         await seat.shows("3 remote records in the whole store")

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orlop.records import Condition, Flag, Key, Row, Trust
-from orlop_tui.widgets.filtering import BadFilter, Haystack, parse
+from orlop.records import Condition, Flag, Holding, Key, Row, Trust
+from orlop_tui.widgets.completing import Names, of_filter, of_name
+from orlop_tui.widgets.filtering import BadFilter, Haystack, Held, fields_of, parse
 from orlop_tui.widgets.listing import Column, Listing
 
 NOW = 1_800_000_000_000_000_000
@@ -87,7 +88,9 @@ def filtered(text: str) -> list[str | None]:
         ("state:untagged", [None]),
         ("state:linked acme", ["ghcr.io/acme/web:2.0"]),
         ("!state:linked acme", ["ghcr.io/acme/web:1.0"]),
-        ("state:ok", []),
+        ("re:/WEB:[12].0$/ !re:/2[.]0/", ["ghcr.io/acme/web:1.0"]),
+        ("re:/ngi|no such/", ["nginx:latest"]),
+        ("what:image used:no own>10", ["ghcr.io/acme/web:2.0"]),
         ("own>10", ["ghcr.io/acme/web:2.0"]),
         ("size<0.009k", ["alpine:3.20", None]),
         ("age>90d", ["ghcr.io/acme/web:2.0"]),
@@ -98,10 +101,85 @@ def test_every_word_of_a_filter_must_hold(text: str, expected: list[str | None])
     assert filtered(text) == expected
 
 
-@pytest.mark.parametrize("text", ["size>", "own>lots", "age<3parsecs", "!", "state:"])
-def test_a_filter_that_cannot_be_understood_says_which_word(text: str) -> None:
-    with pytest.raises(BadFilter):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("size>", "size> needs an amount, such as size>100M"),
+        ("own>lots", "own> needs an amount"),
+        ("age<3parsecs", "such as age>90d"),
+        ("!", "! needs a word after it"),
+        ("state:", "state: needs one of bad, partial"),
+        ("state:tagged", "state:tagged is unknown; nearest: untagged"),
+        ("web re:/(/", "re:/(/ is no regular expression: "),
+        ("re:web", "re: needs an expression between slashes"),
+        ("latest:yes", "latest: only an ACI store"),
+    ],
+)
+def test_a_filter_that_cannot_be_understood_says_which_word_and_why(text: str, said: str) -> None:
+    with pytest.raises(BadFilter) as told:
         parse(text, now=NOW)
+    assert said in str(told.value)
+
+
+def test_a_word_that_is_in_no_name_and_nearly_a_field_is_doubted() -> None:
+    hay = Haystack(FEW)
+    assert parse("stat:bad", now=NOW).doubt(hay) == "stat:bad is in no name, and no field; nearest: state:"
+    assert parse("tage:bad nginx:latest", now=NOW).doubt(hay).endswith("nearest: tag:")
+    assert parse("nginx:latest web:2", now=NOW).doubt(hay) == ""
+
+
+def test_a_registry_knows_no_use_and_an_aci_store_a_latest() -> None:
+    with pytest.raises(BadFilter, match="a registry does not know"):
+        parse("used:no", now=NOW, kind="registry")
+    assert "latest:" in fields_of("rkt")
+    assert "latest:" not in fields_of("docker")
+
+
+def test_what_an_image_holds_is_what_the_store_answers() -> None:
+    listing = Listing(FEW)
+    wanted = parse("acme layer:abc !src:team", now=NOW)
+    layer, source = Held(Holding.LAYER, "abc"), Held(Holding.SOURCE, "team")
+    assert listing.unanswered(wanted) == wanted.held == (layer, source)
+    listing.answer(layer, frozenset({FEW[1].key.id, FEW[2].key.id, FEW[3].key.id}))
+    assert listing.unanswered(wanted) == (source,)
+    listing.answer(source, frozenset({FEW[1].key.id}))
+    listing.set_filter(wanted)
+    assert names(listing) == ["ghcr.io/acme/web:2.0"]
+    listing.answer(source, frozenset())
+    assert names(listing) == ["ghcr.io/acme/web:1.0", "ghcr.io/acme/web:2.0"]
+    for number in range(50):
+        listing.answer(Held(Holding.LAYER, str(number)), frozenset())
+    assert listing.unanswered(wanted) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("r", "repo:"),
+        ("nginx !st", "nginx !state:"),
+        ("state:pa", "state:partial"),
+        ("repo:gh", "repo:ghcr.io/acme/web"),
+        ("tag:3", "tag:3.20"),
+        ("ngi", "nginx"),
+        ("si", "size>"),
+        ("", None),
+        ("nginx ", None),
+        ("state:bad", None),
+        ("\x1b]52", None),
+    ],
+)
+def test_the_last_word_of_a_filter_is_completed(text: str, expected: str | None) -> None:
+    ways = of_filter(text, Names(FEW), "docker")
+    assert next(iter(ways), None) == expected
+    assert all(way.startswith(text) for way in ways)
+
+
+def test_names_are_completed_first_the_repository_and_then_its_tags() -> None:
+    known = Names((*FEW, row("odd\x1b[2Jname:1", 9)))
+    assert of_name("g", known)[0] == "ghcr.io/acme/web:"
+    assert of_name("ghcr.io/acme/web:", known) == ("ghcr.io/acme/web:1.0", "ghcr.io/acme/web:2.0")
+    assert of_name("n", known, scope="alpine") == ()
+    assert of_name("odd", known) == ()
 
 
 def test_a_size_that_is_unknown_is_neither_more_nor_less() -> None:

@@ -211,6 +211,15 @@ class OrlopApp(SafeApp, inherit_bindings=False):
     def on_findings(self, message: messages.Findings) -> None:
         self.browse.findings_ready(message)
 
+    def on_explained(self, message: messages.Explained) -> None:
+        self.browse.explained(message)
+
+    def on_holders_ready(self, message: messages.HoldersReady) -> None:
+        self.browse.holders_ready(message)
+
+    def on_freed_ready(self, message: messages.FreedReady) -> None:
+        self.browse.freed_ready(message)
+
     def on_plan_ready(self, message: messages.PlanReady) -> None:
         self.browse.changes.plan_ready(message)
 

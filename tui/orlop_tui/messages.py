@@ -17,7 +17,7 @@ from orlop.errors import OrlopError
 from orlop.finding import Finding
 from orlop.intent import Intent
 from orlop.plan import Plan, Refusal
-from orlop.records import Absent, Delta, Detail, Facet, Key, Records, Snapshot
+from orlop.records import Absent, Delta, Detail, Facet, Holding, Key, Records, Snapshot, Why
 
 
 class Receipt(Protocol):
@@ -82,6 +82,15 @@ class Gateway(Protocol):
 
     def check(self, index: int) -> None:
         """`Findings` of the whole store, or `Failed` with the action ``check``."""
+
+    def why(self, text: str) -> None:
+        """What a digest, id, name or folder is in each of the open stores: `Explained`."""
+
+    def holders(self, index: int, words: Sequence[tuple[Holding, str]]) -> None:
+        """Which images hold what answers to each of these: `HoldersReady`, or `Failed` with the action ``holders``."""
+
+    def freed(self, index: int, keys: frozenset[Key]) -> None:
+        """What the deletion of exactly these rows frees: `FreedReady`, or `Failed` with the action ``freed``."""
 
     def plan(self, index: int, intent: Intent) -> None:
         """`PlanReady`, or `Failed` with the action ``plan``."""
@@ -181,6 +190,45 @@ class RecordsReady(Message):
         self.index = index
         self.facet = facet
         self.records = records
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """What one store says of a text."""
+
+    index: int
+    why: Why | None
+    """None where it knows nothing of it."""
+    error: OrlopError | None = None
+    """Why it cannot say; None where it could."""
+
+
+class Explained(Message):
+    """What each of the open stores says of a text, in their order."""
+
+    def __init__(self, text: str, answers: tuple[Explanation, ...]) -> None:
+        super().__init__()
+        self.text = text
+        self.answers = answers
+
+
+class HoldersReady(Message):
+    """Which images hold what was asked for, by their ids."""
+
+    def __init__(self, index: int, answers: tuple[tuple[Holding, str, frozenset[str]], ...]) -> None:
+        super().__init__()
+        self.index = index
+        self.answers = answers
+
+
+class FreedReady(Message):
+    """Bytes that the deletion of exactly these rows frees."""
+
+    def __init__(self, index: int, keys: frozenset[Key], freed: int) -> None:
+        super().__init__()
+        self.index = index
+        self.keys = keys
+        self.freed = freed
 
 
 class ImageFetched(Message):

@@ -1,4 +1,4 @@
-"""What the screens remember of each store between two sessions: how its list was sorted.
+"""What the screens remember of each store between two sessions: how its list was sorted and filtered.
 
 One small JSON file in the user's state folder, shared by all sessions: each change
 is read, changed and replaced under a lock, so that none is lost. It is worth nothing
@@ -24,11 +24,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sorting:
-    """How a list is sorted."""
+    """How a list is shown."""
 
     column: str
     """A column's own word; one that is not known any more counts for nothing."""
     backwards: bool
+    filter: str = ""
 
 
 class Remembered:
@@ -45,6 +46,8 @@ class Remembered:
         match found:
             case [str(column), bool(backwards)]:
                 return Sorting(column=column, backwards=backwards)
+            case [str(column), bool(backwards), str(text)]:
+                return Sorting(column=column, backwards=backwards, filter=text)
         return None
 
     def keep(self, store: str, sorting: Sorting) -> bool:
@@ -52,7 +55,7 @@ class Remembered:
 
         Waits a second at most for other sessions: not for the thread that draws.
         """
-        self._known[store] = [sorting.column, sorting.backwards]
+        self._known[store] = [sorting.column, sorting.backwards, sorting.filter]
         try:
             os.makedirs(self._folder, mode=0o700, exist_ok=True)
             with FileLock(self._path + ".lock", timeout=_PATIENCE):

@@ -157,7 +157,9 @@ class Work:
             LOG.debug("too late for %r", type(message).__name__)
 
 
-_OVERTAKEN = frozenset({"detail", "check", "plan", "journal", "records remotes", "records uploads"})
+_OVERTAKEN = frozenset(
+    {"detail", "check", "plan", "journal", "records remotes", "records uploads", "why", "holders", "freed"}
+)
 """Work whose failure interests nobody once something newer was asked."""
 
 

@@ -9,8 +9,8 @@ from orlop.intent import Import, Intent
 from orlop.plan import Plan
 from orlop.store import Statement, Store
 from orlop_tui import messages
+from orlop_tui.gateway.answering import Answering
 from orlop_tui.gateway.journals import journal_of
-from orlop_tui.gateway.reading import Reading
 from orlop_tui.gateway.slots import Slot
 from orlop_tui.gateway.threads import LOG
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from orlop.progress import Progress
 
 
-class Writing(Reading):
+class Writing(Answering):
     """Changes of one store after the other, never two at once."""
 
     # --- the store as it is on the disk

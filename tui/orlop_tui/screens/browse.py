@@ -40,11 +40,9 @@ class Browse(LookKeys):
         Binding("slash", "filter", "filter", id="filter"),
         Binding("s", "sort", "sort by …", id="sort"),
         Binding("S", "reverse", "turn the order round", id="reverse"),
-        Binding("number_sign", "go_to", "go to a row number, id, digest or name", id="go_to"),
-        Binding("d", "delete", "plan to delete the marked rows, or this one", id="delete"),
+        Binding("d", "delete", "plan to delete the marked rows, this one, or a pane's record", id="delete"),
         Binding("t", "tag", "tag this image", id="tag"),
         Binding("T", "untag", "plan to take these names away", id="untag"),
-        Binding("u", "drop", "plan to remove the record under the cursor of a pane", id="drop"),
         Binding("X", "remove_repository", "plan to remove the whole repository of these rows", id="remove_repository"),
         Binding("c", "clean", "plan to remove what nothing needs, or uploads that were left", id="clean"),
         Binding("P", "repair", "plan to put right what a check found", id="repair"),
@@ -65,7 +63,7 @@ class Browse(LookKeys):
         Binding("enter", "follow", "enlarge the panes; follow the line", id="follow"),
         Binding("escape", "back", "one step back", id="back"),
         Binding("plus,equals_sign", "zoom(1)", "more room for the panes", id="zoom_in"),
-        Binding("underscore,minus", "zoom(-1)", "more room for the list", id="zoom_out"),
+        Binding("underscore", "zoom(-1)", "more room for the list", id="zoom_out"),
         Binding("tab", "app.focus_next", "list, panes, stores", id="focus_next"),
         Binding("shift+tab", "app.focus_previous", "the other way round", id="focus_before"),
         Binding("o", "stores", "another store", id="stores"),
@@ -132,6 +130,8 @@ class Browse(LookKeys):
         if message.delta:
             self.check(store)
             self.changes.store_changed(store)
+            if held := store.listing.filter.held:
+                self.gateway.holders(store.index, held)
         if store is not self.store:
             return
         if message.delta and not self.changes.busy:
@@ -185,6 +185,7 @@ class Browse(LookKeys):
             remotes=message.remotes,
         )
         self.draw_panes(keep=True)
+        self.find_line(last=True)
 
     def findings_ready(self, message: messages.Findings) -> None:
         store = self.stores[message.index]

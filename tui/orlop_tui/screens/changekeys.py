@@ -34,7 +34,8 @@ class ChangeKeys(PaneKeys):
     # --- rows
 
     def action_delete(self) -> None:
-        if self._stopped_by("delete") or self.store is None:
+        """Of the record under the cursor of a pane, else of the marked rows, else of the row."""
+        if self._stopped_by("delete") or self.store is None or self._drops_record():
             return
         targets = self.store.listing.targets()
         self.changes.plan(Remove(keys=targets.keys), targets.keys, targets.left_out)
@@ -69,9 +70,8 @@ class ChangeKeys(PaneKeys):
 
     # --- lines of the panes
 
-    def action_drop(self) -> None:
-        if self._stopped_by("drop"):
-            return
+    def _drops_record(self) -> bool:
+        """Ask for the plan to drop what the line under the cursor of a pane stands for; False where it is no record."""
         match self._target():
             case ToMapping(mapping=mapping):
                 self.changes.plan(Unmap(mappings=((mapping.diff_id, mapping.digest, mapping.source),)))
@@ -80,6 +80,9 @@ class ChangeKeys(PaneKeys):
             case ToUpload(upload=upload):
                 chosen = (f"{upload.repository}/{upload.id}",)
                 self.changes.plan(DropUploads(before=time.time_ns(), uploads=chosen))
+            case _:
+                return False
+        return True
 
     # --- the store
 

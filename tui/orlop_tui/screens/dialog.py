@@ -11,7 +11,7 @@ from textual.screen import ModalScreen
 
 from orlop.intent import Intent
 from orlop.plan import Plan
-from orlop_tui.widgets.entry import Entry, Listening
+from orlop_tui.widgets.entry import Completer, Entry, Listening, nothing
 from orlop_tui.widgets.keyline import KeyHint, KeyLine
 from orlop_tui.widgets.lines import LOOKS, Bar, Line, LinesView, Role, Spans, fold, span
 
@@ -60,6 +60,8 @@ class Dialog(ModalScreen[Result | None]):
         self._painted = False
         self._remark: Spans = ()
         self._enters = ""
+        self.complete: Completer = nothing
+        """What may follow what is typed."""
         self.listed = False
         """Whether long lists are shown whole."""
 
@@ -83,7 +85,7 @@ class Dialog(ModalScreen[Result | None]):
         with Vertical(id="box"):
             yield Bar(id="title")
             yield LinesView(self.body, id="said")
-            yield Entry(id="typed", select_on_focus=False)
+            yield Entry(id="typed")
             yield Bar(id="remark")
             yield KeyLine(id="dialog-keys")
 
@@ -91,6 +93,7 @@ class Dialog(ModalScreen[Result | None]):
         typed = self.query_one("#typed", Entry)
         typed.display = False
         typed.cursor_blink = False
+        typed.complete = self.complete
         self.set_focus(self.query_one("#said"))
         self.draw()
         self.begin()

@@ -29,7 +29,7 @@ from orlop_tui.widgets.entry import Entry
 from orlop_tui.widgets.keyline import KeyHint, KeyLine
 from orlop_tui.widgets.lines import LOOKS, Bar, Line, LinesView, Role, Span, Spans, fit, fold, line, span
 from orlop_tui.widgets.panes import builder
-from orlop_tui.widgets.shown import Pane, Shown, ToFinding, ToRemote, ToUpload, panes_of
+from orlop_tui.widgets.shown import Pane, Shown, ToFinding, ToMapping, ToRemote, ToUpload, panes_of
 from orlop_tui.widgets.store_table import StoreTable, TableHead
 
 CHECKED_UNASKED = 20_000
@@ -67,7 +67,7 @@ class Frame(Screen[None]):
         self.side = Vertical(id="side")
         self.strip = Bar(id="strip")
         self.panes = LinesView(id="panes")
-        self.entry = Entry(id="filter", placeholder=_FILTER_HINT, select_on_focus=False)
+        self.entry = Entry(id="filter", placeholder=_FILTER_HINT)
         self.status_bar = Bar(id="status")
         self.keys = KeyLine(id="keys")
         self.small = LinesView(self._too_small, id="small")
@@ -259,11 +259,12 @@ class Frame(Screen[None]):
     def _hints(self) -> list[KeyHint]:
         help_and_quit = [KeyHint("?", "help", "help"), KeyHint("q", "quit", "quit")]
         if self.focused is self.entry:
-            return [KeyHint("Enter", "to the list", "leave_filter"), KeyHint("Esc", "no filter", "back")]
+            hints = [KeyHint("Enter", "to the list", "leave_filter"), KeyHint("Tab", "complete", "complete")]
+            return [*hints, KeyHint("Esc", "no filter", "back")]
         if self.focused is self.panes:
             panes = f"1-{max(self.panes_here):d}"
             chosen = [("Tab", "list", "to_list"), (panes, "panes", "next_pane(1)"), ("Enter", "follow", "follow")]
-            chosen += [self._line_key(), ("y", "copy", "copy"), ("Esc", "back", "back")]
+            chosen += [self._line_key(), ("u", "used by", "users"), ("y", "copy", "copy"), ("Esc", "back", "back")]
         else:
             chosen = [("space", "mark", "mark"), ("d", "delete", "delete"), ("t", "tag", "tag")]
             chosen += [("/", "filter", "filter"), ("s", "sort", "sort")]
@@ -278,11 +279,13 @@ class Frame(Screen[None]):
             case ToFinding():
                 return ("P", "repair", "repair")
             case ToRemote():
-                return ("u", "forget", "drop")
+                return ("d", "forget", "delete")
             case ToUpload():
-                return ("u", "drop", "drop")
+                return ("d", "drop", "delete")
+            case ToMapping():
+                return ("d", "unmap", "delete")
             case _:
-                return ("u", "unmap", "drop")
+                return ("d", "delete", "delete")
 
     def on_descendant_focus(self) -> None:
         self.draw_lines()

@@ -7,7 +7,7 @@ from orlop_tui.screens.stores import OpenStore
 from orlop_tui.widgets.lines import LinesView, Role
 from orlop_tui.widgets.panes import place_of
 from orlop_tui.widgets.recordpanes import row_of
-from orlop_tui.widgets.shown import Pane, ToFinding, ToMapping, ToRemote, ToRow, ToUpload
+from orlop_tui.widgets.shown import Pane, ToDigest, ToFinding, ToMapping, ToRemote, ToRow, ToUpload
 from orlop_tui.widgets.store_table import StoreTable
 
 
@@ -88,13 +88,18 @@ class PaneKeys(RowKeys):
                 else:
                     self._follow(there)
             case ToUpload():
-                self.say("u drops this upload; y copies its name", Role.PLAIN)
+                self.say("d drops this upload; y copies its name", Role.PLAIN)
             case ToMapping(mapping=mapping):
                 self._follow_mapping(mapping)
+            case ToDigest(digest=digest):
+                self._look_up(digest)
             case ToFinding(finding=finding):
                 found = None if self.store is None else self.store.row_of(finding)
                 if found is None or not self._jump(found):
                     self.say("this finding is about no image")
+
+    def _look_up(self, text: str, *, users: bool = False) -> None:
+        """Ask the stores what a text is."""
 
     def _follow(self, key: Key) -> None:
         """Go to a row; where there is none with this name, to another of the same image."""
@@ -109,9 +114,9 @@ class PaneKeys(RowKeys):
 
     def _follow_mapping(self, mapping: Mapping) -> None:
         if self.store is not None and self.store.words.has_reverse:
-            self.say(f"u removes the mapping of {words.short(mapping.digest)}; y copies the digest", Role.PLAIN)
+            self.say(f"d removes the mapping of {words.short(mapping.digest)}; u its images, y copies", Role.PLAIN)
         else:
-            self.say(f"y copies the digest of {words.short(mapping.digest)}", Role.PLAIN)
+            self.say(f"u shows who uses {words.short(mapping.digest)}; y copies the digest", Role.PLAIN)
 
     def on_lines_view_moved(self, message: LinesView.Moved) -> None:
         message.stop()

@@ -90,7 +90,8 @@ def _repair(store: OpenStore, target: object | None) -> str:
     return "nothing can be put right with proof; a line of 4 Problems can be chosen: Tab"
 
 
-def _drop(store: OpenStore, target: object | None) -> str:
+def _delete(store: OpenStore, target: object | None) -> str:
+    """Of the record under the cursor of a pane, else of the rows."""
     match target:
         case ToMapping():
             return store.words.cannot.get("unmap", "")
@@ -98,12 +99,16 @@ def _drop(store: OpenStore, target: object | None) -> str:
             return store.words.cannot.get("drop_remote") or ("" if remote.url else "it has no URL")
         case ToUpload():
             return ""
-    return "u works on a line of 2 Digests, 3 Remote or 5 Uploads: Tab goes there"
+    return _targets(store, target)
+
+
+def _users(store: OpenStore, target: object | None) -> str:
+    return _row(store, target) if target is None else ""
 
 
 _NO_ROW = "no row is under the cursor"
 _REASONS: Mapping[str, Callable[[OpenStore, object | None], str]] = {
-    "delete": _targets,
+    "delete": _delete,
     "untag": _untag,
     "tag": _tag,
     "copy": _row,
@@ -112,13 +117,13 @@ _REASONS: Mapping[str, Callable[[OpenStore, object | None], str]] = {
     "latest": _latest,
     "remove_repository": _repository,
     "repair": _repair,
-    "drop": _drop,
+    "users": _users,
 }
 _ALWAYS = frozenset(
-    {"help", "quit", "log", "info", "stores", "back", "pane", "next_pane", "zoom", "to_list", "follow"}
+    {"help", "quit", "log", "info", "stores", "back", "return", "pane", "next_pane", "zoom", "to_list", "follow"}
     | {"whole", "focus_next", "focus_previous", "command_palette", "leave_filter", "interrupt"}
     | {"move", "page", "end", "down", "up"}
 )
 _WRITES = frozenset(
-    {"delete", "tag", "untag", "drop", "undo", "lock"} | {"remove_repository", "clean", "repair", "latest", "fetch"}
+    {"delete", "tag", "untag", "undo", "lock"} | {"remove_repository", "clean", "repair", "latest", "fetch"}
 )

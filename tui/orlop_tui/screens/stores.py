@@ -9,6 +9,7 @@ from orlop.records import Absent, Condition, EngineState, Facet, Key, Records, R
 from orlop_tui import format as words
 from orlop_tui.equivalent import command
 from orlop_tui.messages import PastChange
+from orlop_tui.widgets.completing import Names
 from orlop_tui.widgets.kindwords import KindWords, of_kind
 from orlop_tui.widgets.lines import Line, Role, Span, span
 from orlop_tui.widgets.listing import Listing
@@ -85,13 +86,22 @@ class OpenStore:
     """Of the whole store, as far as a pane showed them."""
     awaited: set[Facet] = field(default_factory=set)
     """Those that were asked for since the store last changed."""
+    wanted_filter: str = ""
+    """What was typed as a filter; the list has it once the store answered what only the store knows."""
+    freed: tuple[frozenset[Key], int] | None = None
+    """Rows, and what the deletion of exactly these frees."""
+    names: Names = field(default_factory=Names)
+    """What can be completed."""
     _by_image: dict[str, list[Finding]] = field(default_factory=dict)
     _by_name: dict[str, list[Finding]] = field(default_factory=dict)
 
     @classmethod
     def opened(cls, index: int, path: str, snapshot: Snapshot) -> "OpenStore":
         listing, of = Listing(snapshot.rows), counts(snapshot.rows)
-        return cls(index, path, snapshot, listing, of, repositories=_scopes(snapshot), looked_at=snapshot.seen_at)
+        scopes = _scopes(snapshot)
+        store = cls(index, path, snapshot, listing, of, repositories=scopes, looked_at=snapshot.seen_at)
+        store.names = Names(snapshot.rows)
+        return store
 
     @property
     def kind(self) -> str:
@@ -119,6 +129,8 @@ class OpenStore:
         self.looked_at = snapshot.seen_at
         self.awaited.clear()
         self.listing.load(snapshot.rows)
+        self.names = Names(snapshot.rows)
+        self.freed = None
 
     def learn(self, findings: tuple[Finding, ...]) -> None:
         """Take over what a check found, the worst first."""

@@ -63,7 +63,8 @@ def status(store: OpenStore, *, bad_filter: str) -> list[Span]:
     seen = time.strftime("%H:%M:%S", time.localtime(store.looked_at / 1e9))
     pieces = [span(store.live or "not watched"), span(f"  seen {seen}"), _BAR]
     pieces += [span(f"sort {listing.sort.column} {listing.sort.arrow}"), _BAR]
-    pieces.append(span(f"filter {listing.filter.text or 'none'}"))
+    waits = store.wanted_filter != listing.filter.text
+    pieces.append(span(f"filter {store.wanted_filter} …" if waits else f"filter {listing.filter.text or 'none'}"))
     for on, text in ((listing.only_marked, "marked only"), (listing.only_problems, "problems only")):
         if on:
             pieces += [_BAR, span(text, Role.WARN)]
@@ -73,13 +74,11 @@ def status(store: OpenStore, *, bad_filter: str) -> list[Span]:
 
 
 def _marks(store: OpenStore) -> list[Span]:
-    marked = store.listing.marked_rows()
-    if not marked:
+    targets = store.listing.targets()
+    if not targets.marked:
         return []
-    own = sum({row.key.id: row.own_size or 0 for row in marked}.values())
-    text = f"{len(marked)} marked {words.size(own)} own"
-    if hidden := store.listing.hidden_marks():
-        text += f", {hidden} hidden"
+    freed = "…" if store.freed is None else words.size(store.freed[1])
+    text = f"{len(targets.keys) + targets.left_out} marked, frees {freed}, {targets.left_out} hidden"
     pieces = [_BAR, span(text, Role.STRONG)]
     if store.listing.anchor is not None:
         pieces.append(span(" (range: v ends it)", Role.FAINT))

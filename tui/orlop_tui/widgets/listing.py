@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from orlop.records import Condition, Flag, Key, Row, Trust
 from orlop_tui.format import state_word
-from orlop_tui.widgets.filtering import EVERYTHING, Filter, Haystack
+from orlop_tui.widgets.filtering import EVERYTHING, Filter, Haystack, Held
 
 
 class Column(StrEnum):
@@ -47,6 +47,9 @@ BIGGEST_FIRST = frozenset({Column.SIZE, Column.OWN})
 
 _DEEPEST = 8
 """Rows below each other that are still indented further."""
+
+_MOST_ANSWERS = 16
+"""Words that a store answered and that no filter uses now: they may come again."""
 
 _NEAR = 16
 """Rows to each side in which a key is looked for before an index of all rows is made."""
@@ -104,6 +107,9 @@ class Listing:
         self._before_range: frozenset[Key] = frozenset()
         self._chosen: Key | None = self.cursor
         self._hay = Haystack(self.rows)
+        self._answers: dict[Held, frozenset[str]] = {}
+        self._stamp = 0
+        self._targets: tuple[int, Targets] | None = None
         self._positions: dict[Key, int] | None = None
         self._last = 0
         """Where the last key asked for was."""
@@ -112,6 +118,11 @@ class Listing:
         """The row above of each row that is grouped under another; made when first needed."""
 
     # --- what is where
+
+    @property
+    def stamp(self) -> int:
+        """Another number whenever other rows are marked, or other rows are shown."""
+        return self._stamp
 
     def __len__(self) -> int:
         return len(self.shown)
@@ -225,6 +236,32 @@ class Listing:
         """Show only what passes; the cursor returns to the row it was put on, when that is shown again."""
         self._rearrange(lambda: setattr(self, "filter", filter))
 
+    @property
+    def hay(self) -> Haystack:
+        """What filters look into."""
+        return self._hay
+
+    def unanswered(self, filter: Filter) -> tuple[Held, ...]:
+        """What the store has not been asked yet, or not answered, of what a filter needs to know."""
+        return tuple(held for held in filter.held if held not in self._answers)
+
+    def answer(self, held: Held, images: frozenset[str]) -> None:
+        """Take over which images hold something; where the filter needs it, the rows follow."""
+        if self._answers.get(held) == images:
+            return
+
+        def change() -> None:
+            self._answers.pop(held, None)
+            self._answers[held] = images
+            spare = [known for known in self._answers if known not in self.filter.held]
+            for other in spare[:-_MOST_ANSWERS]:
+                del self._answers[other]  # words that were typed on the way
+
+        if held in self.filter.held:
+            self._rearrange(change)
+        else:
+            change()
+
     def show_only(self, *, marked: bool | None = None, problems: bool | None = None) -> None:
         """Show only marked rows, or only rows that are not as they should be."""
 
@@ -276,7 +313,7 @@ class Listing:
     def _arrange(self) -> None:
         order: Iterable[int] = self._order()
         if self.filter:
-            order = self.filter.choose(self._hay, order)
+            order = self.filter.choose(self._hay, order, self._answers)
         rows = self.rows
         shown = [rows[i] for i in order]
         if self.only_marked:
@@ -285,6 +322,7 @@ class Listing:
             shown = [row for row in shown if self.is_problem(row)]
         self.shown = shown
         self._positions = None
+        self._stamp += 1
 
     def _order(self) -> Iterable[int]:
         count = len(self.rows)
@@ -342,6 +380,7 @@ class Listing:
             return
         self.end_range()
         self._marks ^= {self.cursor}
+        self._stamp += 1
         if self.only_marked:
             self._rearrange(lambda: None)
         else:
@@ -368,18 +407,21 @@ class Listing:
             self._marks -= keys
         else:
             self._marks |= keys
+        self._stamp += 1
         if self.only_marked:
             self._rearrange(lambda: None)
 
     def clear_marks(self) -> None:
         self.end_range()
         self._marks.clear()
+        self._stamp += 1
         if self.only_marked:
             self.show_only(marked=False)
 
     def unmark(self, keys: Iterable[Key]) -> None:
         """Take some marks away, such as those of rows that were acted on."""
         self._marks.difference_update(keys)
+        self._stamp += 1
 
     def _mark_range(self) -> None:
         start = None if self.anchor is None else self.position_of(self.anchor)
@@ -388,6 +430,7 @@ class Listing:
             return
         low, high = sorted((start, self.position))
         self._marks = set(self._before_range) | {row.key for row in self.shown[low : high + 1]}
+        self._stamp += 1
 
     def targets(self) -> Targets:
         """What an action is about: the marks that are shown; without any mark, the row under the cursor.
@@ -397,8 +440,11 @@ class Listing:
         """
         if not self._marks:
             return Targets(keys=() if self.cursor is None else (self.cursor,), left_out=0, marked=False)
-        keys = tuple(row.key for row in self.shown if row.key in self._marks)
-        return Targets(keys=keys, left_out=len(self._marks) - len(keys), marked=True)
+        if self._targets is None or self._targets[0] != self._stamp:
+            keys = tuple(row.key for row in self.shown if row.key in self._marks)
+            found = Targets(keys=keys, left_out=len(self._marks) - len(keys), marked=True)
+            self._targets = (self._stamp, found)
+        return self._targets[1]
 
     def hidden_marks(self) -> int:
         """How many marked rows are not shown."""

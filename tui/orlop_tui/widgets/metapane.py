@@ -22,7 +22,7 @@ from orlop_tui.widgets.lines import (
     spans,
     width_of,
 )
-from orlop_tui.widgets.shown import Shown, ToRow, no_row
+from orlop_tui.widgets.shown import Shown, ToDigest, ToRow, no_row
 from orlop_tui.widgets.store_table import state_role
 
 _FACT_NAME = 24
@@ -230,10 +230,10 @@ def _layers(layers: Sequence[LayerRecord], now: int, width: int) -> Iterator[Lin
         head = fit(f"{number}", 3, right=True) + " " + fit(words.size(layer.size), 8, right=True) + "  "
         first = layer.digest or layer.diff_id
         if width >= len(head) + 71:
-            yield line(span(head), span(first), copy=first)
+            yield line(span(head), span(first), target=ToDigest(first), copy=first)
         else:
             parts = fold(visible(first), width - len(head))
-            yield line(span(head), span(parts[0]), copy=first)
+            yield line(span(head), span(parts[0]), target=ToDigest(first), copy=first)
             for part in parts[1:]:
                 yield line(span(" " * len(head)), span(part), copy=first)
         for label, text in (("chain", layer.chain_id), ("type", layer.media_type)):

@@ -60,6 +60,13 @@ class ToUpload:
 
 
 @dataclass(frozen=True, slots=True)
+class ToDigest:
+    """A line stands for something that is known by a digest: a layer."""
+
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToFinding:
     """A line stands for one finding."""
 
