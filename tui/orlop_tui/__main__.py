@@ -12,11 +12,12 @@ from types import FrameType
 
 from orlop.errors import NotFound, OrlopError
 from orlop.text import visible
-from orlop_tui import cli, format
+from orlop_tui import cli, format, settings
 from orlop_tui.cli import exits, places
 from orlop_tui.cli.arguments import COMMANDS, parser, screens_parser
 from orlop_tui.cli.exits import Usage
 from orlop_tui.cli.output import Output, print_error, say
+from orlop_tui.settings import Settings
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -66,6 +67,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         return _open_screens(arguments)
     if arguments.command == "demo":
         return _demo(arguments)
+    if arguments.command == "config":
+        return _config(arguments)
     return cli.run(arguments)
 
 
@@ -76,9 +79,25 @@ def _open_screens(arguments: argparse.Namespace) -> int:
     for path in arguments.paths:
         places.check_store(path)
     paths = arguments.paths or places.stores_of_this_host()
+    chosen = _settings(arguments)
     from orlop_tui.app import run
 
-    return run(paths, unlocked=arguments.unlocked, mouse=not arguments.no_mouse)
+    return run(paths, chosen, unlocked=arguments.unlocked)
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    return settings.load(os.environ, theme=arguments.theme, mouse=False if arguments.no_mouse else None)
+
+
+def _config(arguments: argparse.Namespace) -> int:
+    found = settings.load(os.environ)
+    from orlop_tui.app import check_settings
+    from orlop_tui.cli.settings import Action, show
+    from orlop_tui.screens.keymap import bindings, spelled
+
+    check_settings(found)
+    actions = {name: Action(keys=spelled(one.key), about=one.description) for name, one in bindings().items()}
+    return show(arguments, found, actions)
 
 
 def _check_path(path: str) -> None:
@@ -110,10 +129,11 @@ def _demo(arguments: argparse.Namespace) -> int:
     if arguments.check:
         return demo.check(arguments)
     _need_terminal("orlop demo --check")
+    chosen = _settings(arguments)
     with demo.samples(arguments.keep) as made:
         from orlop_tui.app import run
 
-        return run([sample.path for sample in made], unlocked=True, title="demo", mouse=not arguments.no_mouse)
+        return run([sample.path for sample in made], chosen, unlocked=True, title="demo")
 
 
 def _end_tidily() -> None:

@@ -10,12 +10,15 @@ from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
+from textual.theme import BUILTIN_THEMES
 
-from orlop_tui import messages
+from orlop_tui import messages, themes
 from orlop_tui.remembered import Remembered
 from orlop_tui.safe_app import SafeApp
 from orlop_tui.screens.browse import Browse
 from orlop_tui.screens.dialog import Dialog
+from orlop_tui.screens.keymap import checked
+from orlop_tui.settings import BadSettings, Settings, nearest
 from orlop_tui.widgets.entry import Entry, Listening
 
 
@@ -73,6 +76,7 @@ class OrlopApp(SafeApp, inherit_bindings=False):
         paths: what is being opened, for the words that are shown meanwhile.
         unlocked: writing is unlocked from the start, and the person states that no engine works there.
         title: what stands before the store's name.
+        settings: what the person set; the defaults if None.
     """
 
     CSS_PATH = "app.tcss"
@@ -80,6 +84,7 @@ class OrlopApp(SafeApp, inherit_bindings=False):
     COMMANDS: ClassVar[set[type[Provider]]] = {Commands}  # type: ignore[assignment]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "interrupt", "stop the job, or quit", show=False, priority=True, id="interrupt"),
+        Binding("ctrl+z", "suspend_process", "to the shell; fg returns", show=False, priority=True, id="suspend"),
     ]
 
     def __init__(
@@ -90,13 +95,27 @@ class OrlopApp(SafeApp, inherit_bindings=False):
         unlocked: bool = False,
         title: str | None = None,
         remembered: Remembered | None = None,
+        settings: Settings | None = None,
     ) -> None:
         super().__init__()
         self.animation_level = "none"
+        for theme in themes.OWN:
+            self.register_theme(theme)
+        self._take(settings or Settings())
         self.gateway = gateway
         self.browse = Browse(gateway, paths, unlocked=unlocked, title=title, remembered=remembered)
         self._held: list[events.Key] = []
         self._held_for: Screen[Any] | None = None
+
+    def _take(self, settings: Settings) -> None:
+        """Do as the person set; whoever wants no colour gets none in any theme."""
+        if settings.theme and not self.is_plain:
+            self.theme = settings.theme
+        if settings.keys:
+            self.set_keymap(checked(settings.keys, settings.path))
+
+    def get_css_variables(self) -> dict[str, str]:
+        return themes.readable(super().get_css_variables())
 
     def get_default_screen(self) -> Screen[None]:
         return self.browse
@@ -251,23 +270,44 @@ class OrlopApp(SafeApp, inherit_bindings=False):
         self.browse.live_state(message)
 
 
-def run(paths: Sequence[str], *, unlocked: bool = False, title: str | None = None, mouse: bool = True) -> int:
+def check_settings(settings: Settings) -> None:
+    """Make sure that the settings can be used, before the screens open.
+
+    Raises:
+        BadSettings: there is no such theme or key.
+    """
+    known = (*BUILTIN_THEMES, *(theme.name for theme in themes.OWN))
+    if settings.theme and settings.theme not in known:
+        do = nearest(settings.theme, known) or f"there are {', '.join(known)}"
+        where = settings.origins.get("theme", "")
+        raise BadSettings(f"there is no theme {settings.theme!r}", path=where or None, do=do)
+    checked(settings.keys, settings.path)
+
+
+def run(
+    paths: Sequence[str], settings: Settings | None = None, *, unlocked: bool = False, title: str | None = None
+) -> int:
     """Open the screens over these stores until the person leaves.
 
     Args:
         paths: folders that a person would name.
+        settings: what the person set; the defaults if None.
         unlocked: writing is unlocked from the start, and no engine works there: the sample store.
         title: what stands before the store's name, such as ``demo``.
-        mouse: whether the mouse is Orlop's; else the terminal's.
 
     Returns:
         The exit code: 0, or 128 and the number of the signal that ended it.
+
+    Raises:
+        BadSettings: there is no such theme or key; nothing was drawn yet.
     """
     from orlop_tui.gateway import Gateway
     from orlop_tui.terminal import log_to_file, state_folder
 
+    chosen = settings or Settings()
+    check_settings(chosen)
     log_to_file()
     remembered = Remembered(state_folder()) if title is None else None  # the sample store is another one each time
-    app = OrlopApp(Gateway(paths), paths, unlocked=unlocked, title=title, remembered=remembered)
-    app.run(mouse=mouse)
+    app = OrlopApp(Gateway(paths), paths, unlocked=unlocked, title=title, remembered=remembered, settings=chosen)
+    app.run(mouse=chosen.mouse)
     return app.return_code or 0

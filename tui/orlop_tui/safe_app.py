@@ -43,6 +43,11 @@ class SafeApp(App[None]):
         if self._plain:
             self.theme = "ansi-dark"
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the person wants no colour at all."""
+        return self._plain
+
     def run(self, *arguments: Any, **options: Any) -> None:
         """As Textual's; what is logged from now on goes to the log file."""
         terminal.log_to_file()

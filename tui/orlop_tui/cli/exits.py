@@ -14,6 +14,7 @@ from orlop.errors import (
     Unsupported,
 )
 from orlop.finding import Severity
+from orlop_tui.settings import BadSettings
 
 DONE = 0
 """Clean, or done; findings of S5 included."""
@@ -43,6 +44,7 @@ class Declined(OrlopError):
 
 _BY_ERROR: tuple[tuple[type[OrlopError], int], ...] = (
     (Usage, USAGE),
+    (BadSettings, USAGE),
     (Unsupported, USAGE),
     (Declined, REFUSED),
     (Locked, REFUSED),

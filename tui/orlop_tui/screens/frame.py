@@ -11,6 +11,7 @@ from typing import ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
+from textual.keys import format_key
 from textual.screen import Screen
 from textual.widgets import Input
 
@@ -271,7 +272,16 @@ class Frame(Screen[None]):
             locked = self.store is None or not self.store.unlocked
             chosen.append(("!", "unlock", "lock") if locked else ("z", "undo", "undo"))
         hints = [KeyHint(key, label, action, not self.why_not(action)) for key, label, action in chosen]
-        return hints + help_and_quit
+        return [hint._replace(key=self._key_now(hint)) for hint in hints + help_and_quit]
+
+    def _key_now(self, hint: KeyHint) -> str:
+        """The key of a hint, where the person gave its action another one."""
+        chosen = self.app._keymap
+        if not chosen:
+            return hint.key
+        bound = (binding.id or "" for _, binding in self._merged_bindings or () if binding.action == hint.action)
+        keys = next((chosen[name] for name in bound if name in chosen), "")
+        return format_key(keys.partition(",")[0]) if keys else hint.key
 
     def _line_key(self) -> tuple[str, str, str]:
         """The key that acts on the line under the cursor."""

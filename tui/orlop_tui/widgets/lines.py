@@ -299,14 +299,14 @@ class LinesView(ScrollView, Painted, can_focus=True, inherit_bindings=False):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "down", "down", show=False),
-        Binding("k,up", "up", "up", show=False),
-        Binding("pagedown,ctrl+f", "page(1)", "page down", show=False),
-        Binding("pageup", "page(-1)", "page up", show=False),
-        Binding("ctrl+d", "page(0.5)", "half a page down", show=False),
-        Binding("ctrl+u", "page(-0.5)", "half a page up", show=False),
-        Binding("g,home", "end(-1)", "to the top", show=False),
-        Binding("G,end", "end(1)", "to the end", show=False),
+        Binding("j,down", "down", "down", show=False, id="down"),
+        Binding("k,up", "up", "up", show=False, id="up"),
+        Binding("pagedown,ctrl+f", "page(1)", "page down", show=False, id="page_down"),
+        Binding("pageup", "page(-1)", "page up", show=False, id="page_up"),
+        Binding("ctrl+d", "page(0.5)", "half a page down", show=False, id="half_down"),
+        Binding("ctrl+u", "page(-0.5)", "half a page up", show=False, id="half_up"),
+        Binding("g,home", "end(-1)", "to the top", show=False, id="first"),
+        Binding("G,end", "end(1)", "to the end", show=False, id="last"),
     ]
 
     class Picked(Message):
