@@ -42,7 +42,8 @@ class World:
         self.touch(layout.config(DRIVER, made.id))
         self.touch(layout.metadata(DRIVER, made.id))
         self.touch(layout.layer(DRIVER, made.layers[-1].chain_id))
-        self.touch(f"overlay2/{made.layers[-1].cache_id}")
+        for layer in made.layers:  # those below are written again where they were lost
+            self.touch(f"overlay2/{layer.cache_id}")
 
     def tag(self) -> None:
         self.count += 1

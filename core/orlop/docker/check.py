@@ -10,7 +10,7 @@ from itertools import groupby
 from orlop.digest import is_digest
 from orlop.docker import detail, layout, overlaylinks, tarsplit, unrecorded
 from orlop.docker.checkfinding import finding
-from orlop.docker.model import ConfigState, Image, Layer, Model
+from orlop.docker.model import ConfigState, Image, Layer, Model, Reference
 from orlop.docker.unrecorded import Owner
 from orlop.errors import Malformed, NoPermission, NotFound, OrlopError
 from orlop.finding import Finding, Severity
@@ -114,7 +114,7 @@ def _tag_file(model: Model) -> Iterator[Finding]:
 
 def _names(model: Model) -> Iterator[Finding]:
     path = layout.tag_file(model.driver)
-    for entry in model.tags.references.values():
+    for entry in sorted(_troubled(model), key=lambda entry: entry.text):
         image = model.images.get(entry.image)
         if entry.problem:
             says = "" if is_digest(entry.image) else "invalid checksum digest format"
@@ -132,6 +132,14 @@ def _names(model: Model) -> Iterator[Finding]:
                 says=f"No such image: {entry.text}",
                 subject=entry.text,
             )
+
+
+def _troubled(model: Model) -> Iterator[Reference]:
+    """Names that cannot be used, or that lead nowhere."""
+    for entry in model.tags.references.values():
+        image = model.images.get(entry.image)
+        if entry.problem or image is None or image.config is ConfigState.MISSING:
+            yield entry
 
 
 def _configs(model: Model) -> Iterator[Finding]:

@@ -4,16 +4,24 @@ moby: image/fs.go (get verifies), image/image.go (NewFromJSON), image/store.go (
 """
 
 import hashlib
+import os
+from collections.abc import Iterator, Mapping, Set
+from sys import intern
+from typing import TypeAlias
 
 from orlop import jsonrules, times
-from orlop.digest import chain_ids, is_digest
+from orlop.digest import chain_ids, is_digest, is_hex
 from orlop.docker import layout
-from orlop.docker.configshape import IMAGE
-from orlop.docker.model import ConfigState, Image
+from orlop.docker.area import Area, Reading, scan, stamp
+from orlop.docker.configshape import IMAGE, read_plain
+from orlop.docker.model import ConfigState, Image, TagFile
 from orlop.errors import Malformed, NoPermission, NotFound, OrlopError, StorageFailure, TooLarge, WrongKind
-from orlop.fs import Folder, join
+from orlop.fs import Folder, Root, join
+from orlop.progress import Progress
 
 _BLOCK = 1 << 20
+_Known: TypeAlias = tuple[int | None, str, tuple[str, ...], tuple[str, ...]]
+"""Creation time, platform, diff ids and chain ids."""
 
 
 class ConfigReader:
@@ -21,7 +29,33 @@ class ConfigReader:
 
     def __init__(self) -> None:
         self._chains: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = {}
-        self._platforms: dict[str, str] = {}
+        self._above: dict[tuple[str, str], str] = {}
+        """Chain id by that of the layer below and the diff id."""
+        self._platforms: dict[tuple[bytes, ...], str] = {}
+        self._ids: Mapping[str, str] = {}
+        """Ids that are known as texts already, and need not be kept twice."""
+        self._now = 0
+        """As for `stamp`."""
+
+    def scan(
+        self,
+        root: Root,
+        driver: str,
+        tags: TagFile,
+        *,
+        previous: Area[Image] | None,
+        touched: Set[str] | None,
+        progress: Progress,
+    ) -> Area[Image]:
+        """Read the configs of a driver, as `orlop.docker.area.scan`."""
+        self._now = times.now()
+        if touched is None:
+            self._ids = {entry.image: entry.image for entry in tags.references.values()}
+        reading = Reading(path=layout.configs(driver), read=self.read, wanted=is_hex, same=self.same, what="configs")
+        try:
+            return scan(root, reading, previous=previous, touched=touched, progress=progress)
+        finally:
+            self._ids = {}
 
     def read(self, folder: Folder, name: str, kind: str) -> Image:
         """Read one config; damage becomes a state, never an error.
@@ -30,8 +64,13 @@ class ConfigReader:
             NotFound: the file went away.
         """
         image = "sha256:" + name
+        image = self._ids.get(image, image)
+        found: os.stat_result | None = None
         try:
-            data = folder.read(name)
+            if kind == "file":
+                data, found = folder.read_listed(name)
+            else:
+                data = folder.read(name)
         except NotFound:
             raise
         except TooLarge as error:
@@ -49,19 +88,17 @@ class ConfigReader:
             return _bad(image, ConfigState.UNREADABLE, error.why, says=_says(image, error.why))
         if hashlib.sha256(data).hexdigest() != name:
             return _altered(image, data)
-        return self._parsed(image, data)
+        return self._parsed(image, data, stamp(self._now, found) if found is not None else 0)
 
-    def _parsed(self, image: str, data: bytes) -> Image:
+    def same(self, folder: Folder, name: str, kind: str, image: Image) -> bool:
+        """Whether a config is the one that was read, told by its times."""
+        return kind == "file" and image.stamp != 0 and stamp(self._now, folder.stat_listed(name)) == image.stamp
+
+    def _parsed(self, image: str, data: bytes, stamped: int) -> Image:
         try:
-            config = jsonrules.loads(data)
-            IMAGE.conform(config)
-            created, platform, diff_ids = self._known(config) or _members(config)
+            created, platform, diff_ids, chain = self._plain(data) or self._whole(data)
         except Malformed as error:
             return _bad(image, ConfigState.MALFORMED, error.why, len(data), _says(image, error.engine or error.why))
-        shared = self._chains.get(diff_ids)
-        if shared is None:
-            shared = (diff_ids, chain_ids(diff_ids))
-            self._chains[diff_ids] = shared
         return Image(
             id=image,
             config=ConfigState.GOOD,
@@ -69,44 +106,52 @@ class ConfigReader:
             engine_says="",
             size=len(data),
             created=created,
-            platform=self._platforms.setdefault(platform, platform),
-            diff_ids=shared[0],
-            chain=shared[1],
+            platform=platform,
+            diff_ids=diff_ids,
+            chain=chain,
             parent=None,
+            stamp=stamped,
         )
 
-    def _known(self, config: object) -> tuple[int | None, str, tuple[str, ...]] | None:
-        """`_members` of a config that holds nothing unusual, as nearly all do; None for any other.
+    def _plain(self, data: bytes) -> _Known | None:
+        """What `_whole` gives for a config that holds nothing unusual, as nearly all do; None for any other."""
+        found = read_plain(data)
+        if found is None:
+            return None
+        created, *parts, diff_ids = found
+        platform = self._platforms.get(tuple(parts))
+        if platform is None:
+            platform = "/".join(part.decode() for part in parts if part)
+            self._platforms[tuple(parts)] = platform
+        stack = tuple(diff_ids[:-1].decode().split('","'))
+        if stack not in self._chains and not all(map(is_digest, stack)):
+            return None
+        return times.parse(created.decode()), platform, *self._stack(stack)
 
-        Only exact spellings of the engine's own members, once each, plain texts, and a stack
-        of layers that was checked before.
-        """
-        if type(config) is not dict or not config.keys() <= _MEMBERS:
-            return None
-        rootfs = config.get("rootfs")
-        if type(rootfs) is not dict or not rootfs.keys() <= _ROOTFS_MEMBERS:
-            return None
-        listed = rootfs.get("diff_ids")
-        created = config.get("created")
-        parts = (config.get("os", ""), config.get("architecture", ""), config.get("variant", ""))
-        if type(listed) is not list or type(created) is not str or not created:
-            return None
-        if not all(type(text) is str for text in (*parts, *listed)):
-            return None
-        shared = self._chains.get(tuple(listed))
+    def _whole(self, data: bytes) -> _Known:
+        config = jsonrules.loads(data)
+        IMAGE.conform(config)
+        created, platform, diff_ids = _members(config)
+        return created, platform, *self._stack(diff_ids)
+
+    def _stack(self, diff_ids: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Diff ids with their chain ids; every text and every stack is kept once."""
+        shared = self._chains.get(diff_ids)
         if shared is None:
-            return None
-        return times.parse(created), "/".join(filter(None, parts)), shared[0]
+            diff_ids = tuple(map(intern, diff_ids))
+            shared = (diff_ids, tuple(self._chain(diff_ids)))
+            self._chains[diff_ids] = shared
+        return shared
 
-
-_MEMBERS = frozenset(
-    (
-        *("architecture", "author", "comment", "config", "container", "container_config", "created"),
-        *("docker_version", "history", "id", "os", "os.features", "os.version", "parent", "rootfs", "variant", "Size"),
-    )
-)
-"""Top-level members of the engine's image struct (moby image/image.go, V1Image and Image)."""
-_ROOTFS_MEMBERS = frozenset(("type", "diff_ids"))
+    def _chain(self, diff_ids: tuple[str, ...]) -> Iterator[str]:
+        below = ""
+        for diff_id in diff_ids:
+            here = self._above.get((below, diff_id))
+            if here is None:
+                here = intern(chain_ids((below, diff_id))[-1]) if below else diff_id
+                self._above[below, diff_id] = here
+            yield here
+            below = here
 
 
 def unseen(image: str, why: str) -> Image:

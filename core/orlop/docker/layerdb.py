@@ -4,25 +4,69 @@ moby: layer/filestore.go (which files, how each is trimmed), layer/layer_store.g
 (loadLayer and the words it gives at debug level).
 """
 
+import hashlib
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from functools import partial
+from sys import intern
 
+from orlop import times
 from orlop.digest import chain_ids, is_digest, is_hex
 from orlop.docker import layout
-from orlop.docker.model import Layer, Mount
+from orlop.docker.area import Area, Reading, scan, stamp
+from orlop.docker.model import NO_PROBLEMS, Layer, Mount
 from orlop.errors import NoPermission, NotFound, OrlopError
-from orlop.fs import Folder
+from orlop.fs import Folder, Root
+from orlop.progress import Progress
 
 _CACHE_ID = re.compile(r"[0-9a-z]{2,64}", re.ASCII)
 """64 hex digits; from 18.09 the engine takes any text, and BuildKit's layers have 25 digits and letters."""
 _MOUNT_ID = re.compile(r"[0-9a-f]{64}(-init)?", re.ASCII)
 _SIZE = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
+_DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
+_PLAIN_SIZE = re.compile(rb"[0-9]{1,18}")
+_PLAIN_CACHE_ID = re.compile(rb"[0-9a-z]{2,64}")
 _SMALL = 4096
 """Bytes that a record's small files may have."""
 
 
-def record(driver: str, data_names: Mapping[str, str] | None, folder: Folder, name: str, kind: str) -> Layer:
+def scan_records(
+    root: Root,
+    driver: str,
+    data_names: Mapping[str, str] | None,
+    *,
+    previous: Area[Layer] | None,
+    touched: Set[str] | None,
+    moved: Set[str] | None,
+    progress: Progress,
+) -> Area[Layer]:
+    """Read the layer records of a driver, as `orlop.docker.area.scan`.
+
+    Args:
+        data_names: as for `record`.
+        moved: names in the driver's folder that came or went since; None: any may have.
+    """
+    now = times.now()
+    reading = Reading(
+        path=layout.layers(driver),
+        read=partial(record, driver, data_names, now=now),
+        wanted=is_hex,
+        same=partial(same, now=now) if moved is not None else None,
+        what="layer records",
+    )
+    again: Set[str] = frozenset()
+    if moved and previous is not None:
+        again = {name for name, layer in previous.entries.items() if layer.cache_id in moved}
+    if moved is None:
+        touched = None
+    return scan(root, reading, previous=previous, touched=touched, again=again, progress=progress)
+
+
+def record(
+    driver: str, data_names: Mapping[str, str] | None, folder: Folder, name: str, kind: str, *, now: int = 0
+) -> Layer:
     """Read one layer record; what is wrong with it becomes `Layer.problems`.
 
     Args:
@@ -31,12 +75,15 @@ def record(driver: str, data_names: Mapping[str, str] | None, folder: Folder, na
         folder: layerdb/sha256.
         name: the record's name, 64 hex digits.
         kind: what the name is.
+        now: as for `stamp`.
 
     Raises:
         NotFound: it went away.
         NoPermission: this user may not read it, which is no fault of the record.
     """
-    chain_id = "sha256:" + name
+    if kind == "folder" and (quick := _sound(driver, data_names, folder, name, now)) is not None:
+        return quick
+    chain_id = intern("sha256:" + name)
     if kind != "folder":
         why = f"a {kind} is in the place of the record's folder"
         return Layer(chain_id=chain_id, diff_id=None, parent=None, size=None, cache_id=None, problems={".": why})
@@ -91,6 +138,59 @@ def record(driver: str, data_names: Mapping[str, str] | None, folder: Folder, na
         data=path is None or data_names is None or data_names.get(cache_id or "") == "folder",
         data_path=path,
     )
+
+
+def _sound(driver: str, data_names: Mapping[str, str] | None, folder: Folder, name: str, now: int) -> Layer | None:
+    """What `record` gives for a record with nothing wrong and nothing unusual in it; None for any other."""
+    try:
+        with folder.folder(name) as here:
+            diff_id, *stats = here.read_listed("diff", _SMALL)
+            size, found = here.read_listed("size", _SMALL)
+            cache_id, found_too = here.read_listed("cache-id", _SMALL)
+            stats += [found, found_too]
+            parent, stat_of_parent = _parent(here)
+    except OrlopError:
+        return None  # looked at once more, one by one
+    chain_id = intern("sha256:" + name)
+    if not (_DIGEST.fullmatch(diff_id) and _PLAIN_SIZE.fullmatch(size) and _PLAIN_CACHE_ID.fullmatch(cache_id)):
+        return None
+    if parent is None:
+        if diff_id[7:].decode() != name:
+            return None
+    elif not _DIGEST.fullmatch(parent) or hashlib.sha256(parent + b" " + diff_id).hexdigest() != name:
+        return None
+    cache = cache_id.decode()
+    path = layout.layer_data(driver, cache)
+    return Layer(
+        chain_id=chain_id,
+        diff_id=intern(diff_id.decode()),
+        parent=intern(parent.decode()) if parent is not None else None,
+        size=int(size),
+        cache_id=cache,
+        problems=NO_PROBLEMS,
+        data=path is None or data_names is None or data_names.get(cache) == "folder",
+        data_path=path,
+        stamp=stamp(now, *stats, stat_of_parent),
+    )
+
+
+def _parent(here: Folder) -> tuple[bytes | None, os.stat_result | None]:
+    try:
+        return here.read_listed("parent", _SMALL)
+    except NotFound:
+        return None, None
+
+
+def same(folder: Folder, name: str, kind: str, layer: Layer, *, now: int) -> bool:
+    """Whether a record without problems is the one that was read, told by the times of its files."""
+    if kind != "folder" or layer.stamp == 0:
+        return False
+    try:
+        with folder.folder(name) as here:
+            found = [here.stat_listed(file) for file in ("diff", "size", "cache-id", "parent")]
+    except OrlopError:
+        return False
+    return stamp(now, *found) == layer.stamp
 
 
 def mount(known: frozenset[str], folder: Folder, name: str, kind: str) -> Mount:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from orlop.digest import Digest
 from orlop.records import EngineState, Note
 
 
@@ -47,6 +48,12 @@ class Image:
     """Text of the metadata key ``parent``, stripped of nothing; None where there is no key."""
     parent_problem: str = ""
     """Why the parent key cannot be read; else empty."""
+    stamp: int = field(default=0, compare=False)
+    """As `orlop.docker.area.stamp`: of the config, when it was read."""
+
+
+NO_PROBLEMS: Mapping[str, str] = {}
+"""One object for all that have none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +66,7 @@ class Layer:
     """Chain id in the file ``parent``; None where there is no such file."""
     size: int | None
     cache_id: str | None
-    problems: Mapping[str, str] = field(default_factory=dict)
+    problems: Mapping[str, str] = field(default_factory=lambda: NO_PROBLEMS)
     """File name in the record (``diff``, ``size``, ``cache-id``, ``parent``; ``.`` for the folder) → what is wrong."""
     engine_says: str = ""
     """The debug-level words of the engine for the first problem."""
@@ -69,6 +76,8 @@ class Layer:
     """Whether the driver's folder for `cache_id` is there; True where that cannot be known."""
     data_path: str | None = None
     """The driver's folder, relative to the data root; None where its layout is unknown or there is no cache id."""
+    stamp: int = field(default=0, compare=False)
+    """As `orlop.docker.area.stamp`: of the record's files, when they were read."""
 
     @property
     def loadable(self) -> bool:
@@ -127,14 +136,20 @@ class TagFile:
     state: str
     """``good``, ``absent``, ``bad``"""
     raw: bytes | None
-    digest: str | None
-    """Of `raw`."""
     references: Mapping[str, Reference]
     """By their text."""
     repositories: Mapping[str, tuple[str, ...]]
     """Repository → texts of its references, in file order; empty repositories too."""
     why: str = ""
     engine_says: str = ""
+    compact: bool = False
+    """Whether the file is spelled as engines write it, so that a part of it can be read by itself: no blank, no
+    escape, no brace in a text, no name twice."""
+
+    @property
+    def digest(self) -> str | None:
+        """Of `raw`; made anew for each who asks."""
+        return None if self.raw is None else Digest.of(self.raw)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

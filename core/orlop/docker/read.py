@@ -1,13 +1,14 @@
 """Read the folders of a Docker data root, all of them or again only where something changed."""
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from sys import intern
 
 from orlop.digest import is_hex
 from orlop.docker import containers, distribution, layerdb, layout
-from orlop.docker.area import Area, leftover, scan
+from orlop.docker.area import Area, Reading, leftover, scan
 from orlop.docker.configs import ConfigReader
 from orlop.docker.model import (
     Container,
@@ -79,83 +80,99 @@ class Touched:
         return names is None or bool(names) or path in (self._hints or ())
 
 
-def read_parts(root: Root, driver: str, *, progress: Progress, previous: Parts | None, touched: Touched) -> Parts:
+def read_parts(
+    root: Root,
+    driver: str,
+    *,
+    progress: Progress,
+    previous: Parts | None,
+    touched: Touched,
+    early: Callable[[TagFile], None] | None = None,
+) -> Parts:
     """Read every folder of the format, or only what changed since `previous`.
+
+    Args:
+        root: the store.
+        driver: the storage driver.
+        progress: told of each phase.
+        previous: what the last read gave; what it says of a file is kept while the file's times are the same.
+        touched: what may have changed since.
+        early: given the names before anything else is read.
 
     Raises:
         Cancelled: `progress` stopped it.
     """
     old = previous
-    reader = old.reader if old is not None else ConfigReader()
     progress.step("names", 0, 0)
-    tags_changed = old is None or touched.at(layout.tag_file(driver))
-    tags = read_tag_file(root, driver) if tags_changed or old is None else old.tags
+    if old is None:
+        tags = read_tag_file(root, driver)
+    else:
+        tags = read_tag_file(root, driver, old.tags) if touched.at(layout.tag_file(driver)) else old.tags
+    if early is not None:
+        early(tags)
 
     progress.step("configs", 0, 0)
-    path = layout.configs(driver)
-    configs = scan(
+    reader = old.reader if old is not None else ConfigReader()
+    configs = reader.scan(
         root,
-        path,
-        reader.read,
-        wanted=is_hex,
+        driver,
+        tags,
         previous=old.configs if old is not None else None,
-        touched=touched.below(path),
+        touched=touched.below(layout.configs(driver)),
+        progress=progress,
     )
-    path = layout.metadata_folders(driver)
     parents = scan(
         root,
-        path,
-        _parent_key,
-        wanted=is_hex,
+        Reading(path=layout.metadata_folders(driver), read=_parent_key, wanted=is_hex, what="metadata"),
         previous=old.parents if old is not None else None,
-        touched=touched.below(path),
+        touched=touched.below(layout.metadata_folders(driver)),
+        progress=progress,
     )
 
     progress.step("layer records", 0, 0)
-    data_names, unreadable_data = _data_names(root, driver)
-    path = layout.layers(driver)
-    layers = scan(
+    data_names, unreadable_data = _data_names(root, driver, old, touched)
+    layers = layerdb.scan_records(
         root,
-        path,
-        partial(layerdb.record, driver, data_names),
-        wanted=is_hex,
+        driver,
+        data_names,
         previous=old.layers if old is not None else None,
-        touched=_touched_layers(old, data_names, touched.below(path)),
+        touched=touched.below(layout.layers(driver)),
+        moved=_moved(old, data_names),
+        progress=progress,
     )
 
     progress.step("containers", 0, 0)
     path = layout.CONTAINERS
-    changed = touched.below(path)
     found = scan(
         root,
-        path,
-        containers.container,
-        wanted=is_hex,
+        Reading(path=path, read=containers.container, wanted=is_hex),
         previous=old.containers if old is not None else None,
-        touched=changed,
+        touched=touched.below(path),
     )
+    path = layout.mounts(driver)
     mounts = scan(
-        root, layout.mounts(driver), partial(layerdb.mount, frozenset(found.entries)), wanted=layerdb.is_mount
+        root,
+        Reading(path=path, read=partial(layerdb.mount, frozenset(found.entries)), wanted=layerdb.is_mount),
+        previous=old.mounts if old is not None and found.changed == frozenset() else None,
+        touched=touched.below(path),
     )
 
     progress.step("V2 metadata", 0, 0)
     path = layout.v2_lists(driver)
     lists = scan(
         root,
-        path,
-        distribution.v2_list,
-        wanted=is_hex,
+        Reading(path=path, read=distribution.v2_list, wanted=is_hex, what="V2 metadata"),
         previous=old.v2_lists if old is not None else None,
         touched=touched.below(path),
+        progress=progress,
     )
     path = layout.v2_reverses(driver)
     reverse = scan(
         root,
-        path,
-        distribution.v2_reverse,
-        wanted=is_hex,
+        Reading(path=path, read=distribution.v2_reverse, wanted=is_hex, what="V2 metadata, by digest"),
         previous=old.v2_reverse if old is not None else None,
         touched=touched.below(path),
+        progress=progress,
     )
     debris, unreadable = _loose(root, driver)
     return Parts(
@@ -175,16 +192,14 @@ def read_parts(root: Root, driver: str, *, progress: Progress, previous: Parts |
     )
 
 
-def _touched_layers(
-    old: Parts | None, data_names: Mapping[str, str] | None, changed: Set[str] | None
-) -> Set[str] | None:
-    """Layer records to read again: those that changed, and those whose data came or went."""
-    if old is None or changed is None or (old.data_names is None) != (data_names is None):
+def _moved(old: Parts | None, data_names: Mapping[str, str] | None) -> Set[str] | None:
+    """Names in the driver's folder that came or went, or are of another kind; None where that cannot be known."""
+    if old is None or (old.data_names is None) != (data_names is None):
         return None
-    moved = {name for name, _ in (old.data_names or {}).items() ^ (data_names or {}).items()}
-    if not moved:
-        return changed
-    return changed | {name for name, layer in old.layers.entries.items() if layer.cache_id in moved}
+    before, now = old.data_names or {}, data_names or {}
+    if before is now:
+        return frozenset()
+    return {name for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
 
 
 def _parent_key(folder: Folder, name: str, kind: str) -> ParentKey:
@@ -202,17 +217,34 @@ def _parent_key(folder: Folder, name: str, kind: str) -> ParentKey:
     return ParentKey(text=intern(data.decode("utf-8", "surrogateescape")), problem="")
 
 
-def _data_names(root: Root, driver: str) -> tuple[dict[str, str] | None, tuple[Unreadable, ...]]:
+def _data_names(
+    root: Root, driver: str, old: Parts | None, touched: Touched
+) -> tuple[Mapping[str, str] | None, tuple[Unreadable, ...]]:
     """What lies in the driver's folder: nothing for drivers of no known layout, None where it cannot be listed."""
     path = layout.layer_data_folder(driver)
     if path is None:
         return {}, ()
+    names = touched.below(path)
     try:
-        return dict(root.kinds(path)), ()
+        if old is None or old.data_names is None or names is None:
+            return dict(root.kinds(path)), ()
+        return _data_names_again(root, path, old.data_names, names), ()
     except NotFound:
         return {}, ()
     except OrlopError as error:
         return None, (Unreadable(path=path, why=error.why or error.what),)
+
+
+def _data_names_again(root: Root, path: str, before: Mapping[str, str], names: Set[str]) -> Mapping[str, str]:
+    if not names:
+        return before
+    found = dict(before)
+    with root.folder(path) as folder:
+        for name in names:
+            found.pop(name, None)
+            with suppress(NotFound):  # it is no longer there
+                found[name] = folder.stat(name).kind
+    return found
 
 
 def _loose(root: Root, driver: str) -> tuple[tuple[Debris, ...], tuple[Unreadable, ...]]:

@@ -5,8 +5,11 @@ moby: reference/store.go. The engine reads the first JSON value of the file into
 where that fails; what follows the first value is ignored and lost at its next write.
 """
 
+import re
+from collections.abc import Iterator, Mapping
+
 from orlop import jsonrules, reference
-from orlop.digest import Digest, is_digest
+from orlop.digest import is_digest
 from orlop.docker import layout
 from orlop.docker.model import Reference, TagFile
 from orlop.errors import Malformed, NoPermission, NotFound, OrlopError
@@ -20,11 +23,19 @@ _STORE = Struct(
     "reference.store",
     {"Repositories": Map(Map(Text("digest.Digest"), "reference.repository"), "map[string]reference.repository")},
 )
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)
+_SOME_IMAGE = "sha256:" + "0" * 64
 _STARTS = "Couldn't create reference store repository: "
 
 
-def read_tag_file(root: Root, driver: str) -> TagFile:
-    """Read the names; a file that the engine cannot read has state ``bad``."""
+def read_tag_file(root: Root, driver: str, previous: TagFile | None = None) -> TagFile:
+    """Read the names; a file that the engine cannot read has state ``bad``.
+
+    Args:
+        root: the store.
+        driver: the storage driver.
+        previous: what the file held before: of one that is spelled as engines do, only what differs is read.
+    """
     path = layout.tag_file(driver)
     try:
         raw = root.read(path, TAG_FILE_LIMIT)
@@ -34,31 +45,33 @@ def read_tag_file(root: Root, driver: str) -> TagFile:
         return _without("bad", why=error.why)
     except OrlopError as error:
         return _without("bad", why=f"{error.what}: {error.why}" if error.why else error.what, says=_STARTS + error.why)
-    digest = Digest.of(raw)
+    if previous is not None and previous.raw is not None:
+        if raw == previous.raw:
+            return previous
+        if previous.compact and (again := _read_again(raw, previous)) is not None:
+            return again
     try:
         repositories = _repositories(jsonrules.loads(raw, stream=True))
     except Malformed as error:
         return TagFile(
             state="bad",
             raw=raw,
-            digest=digest,
             references={},
             repositories={},
             why=error.why,
             engine_says=_STARTS + (error.engine or error.why),
         )
     references: dict[str, Reference] = {}
-    for repository, entries in repositories.items():
-        for text, image in entries.items():
-            problem = _problem(text, repository, image)
-            entry = Reference(text=text, repository=repository, image=image, problem=problem)
-            references[text] = entry if text not in references else _listed_twice(references[text], entry)
+    for entry in _references(repositories):
+        known = references.get(entry.text)
+        references[entry.text] = entry if known is None else _listed_twice(known, entry)
     return TagFile(
         state="good",
         raw=raw,
-        digest=digest,
         references=references,
         repositories={repository: tuple(entries) for repository, entries in repositories.items()},
+        compact=_is_compact(raw, _HEAD, repositories, _TAIL)
+        and len(references) == sum(len(entries) for entries in repositories.values()),
     )
 
 
@@ -71,6 +84,28 @@ def check_tag_file(raw: bytes) -> None:
     _repositories(jsonrules.loads(raw, stream=True))
 
 
+def _references(repositories: Mapping[str, Mapping[str, str]]) -> Iterator[Reference]:
+    for repository, entries in repositories.items():
+        before = len(repository) + 1
+        usual = _is_usual(repository)
+        for text, image in entries.items():
+            problem = ""
+            if not (
+                usual
+                and is_digest(image)
+                and text.startswith(repository)
+                and text[before - 1 : before] == ":"
+                and _TAG.fullmatch(text, before) is not None
+            ):
+                problem = _problem(text, repository, image)
+            yield Reference(text=text, repository=repository, image=image, problem=problem)
+
+
+def _is_usual(repository: str) -> bool:
+    """Whether a repository with a colon and a tag behind it is a name without fault."""
+    return ":" not in repository.rpartition("/")[2] and not _problem(f"{repository}:t", repository, _SOME_IMAGE)
+
+
 def _listed_twice(first: Reference, second: Reference) -> Reference:
     """One name under two repositories: the entry that the engine looks up, with a word on the other."""
     found, other = (second, first) if first.problem and not second.problem else (first, second)
@@ -79,7 +114,7 @@ def _listed_twice(first: Reference, second: Reference) -> Reference:
 
 
 def _without(state: str, why: str = "", says: str = "") -> TagFile:
-    return TagFile(state=state, raw=None, digest=None, references={}, repositories={}, why=why, engine_says=says)
+    return TagFile(state=state, raw=None, references={}, repositories={}, why=why, engine_says=says)
 
 
 def _repositories(value: object) -> dict[str, dict[str, str]]:
@@ -110,3 +145,120 @@ def _problem(text: str, repository: str, image: str) -> str:
     if parsed.repository != repository:
         return f"it is listed under another repository, {repository}"
     return ""
+
+
+# --- a file that was read before ---------------------------------------------
+#
+# An engine writes the whole file for every name. Two versions of it share all but a few
+# bytes, and between braces nothing depends on what stands elsewhere: the repositories that
+# differ are read by themselves, and what is then known of the whole is what reading all of
+# it would give.
+
+_HEAD = b'{"Repositories":{'
+_TAIL = b"}}"
+_CHUNK = 1 << 16
+
+
+def _is_compact(raw: bytes, head: bytes, repositories: Mapping[str, Mapping[str, str]], tail: bytes) -> bool:
+    """Whether bytes that read as these repositories spell them so that no other bytes as long could.
+
+    Without an escape every text is as long as its spelling; a blank, a name that is given twice, or a
+    member of another name would make the whole longer.
+    """
+    if not (raw.startswith(head) and raw.endswith(tail) and raw.isascii() and b"\\" not in raw):
+        return False
+    braces = len(repositories) + head.count(b"{")
+    if raw.count(b"{") != braces or raw.count(b"}") != len(repositories) + tail.count(b"}"):
+        return False
+    length = len(head) + len(tail) + max(0, len(repositories) - 1)
+    for repository, entries in repositories.items():
+        length += len(repository) + 5 + max(0, len(entries) - 1)
+        length += 5 * len(entries) + sum(map(len, entries)) + sum(map(len, entries.values()))
+    return length == len(raw)
+
+
+def _read_again(raw: bytes, previous: TagFile) -> TagFile | None:
+    """The file as `read_tag_file` gives it, from what differs; None where that alone does not tell."""
+    old = previous.raw or b""
+    same = _common_start(raw, old)
+    same_end = _common_end(raw, old, min(len(raw), len(old)) - same)
+    if same < len(_HEAD) or same_end < len(_TAIL):
+        return None
+    # Whole repositories: from behind the brace that ends the last equal one to the brace that ends the last other one.
+    start = max(old.rfind(b"}", 0, same) + 1, len(_HEAD))
+    rest = len(old) - old.find(b"}", len(old) - same_end) - 1
+    rest = max(rest, len(_TAIL))
+    before = _piece(old, start, rest)
+    after = _piece(raw, start, rest)
+    if before is None or after is None:
+        return None
+    references = dict(previous.references)
+    repositories = dict(previous.repositories)
+    for repository in before:
+        for text in repositories.pop(repository):
+            del references[text]
+    if not repositories.keys().isdisjoint(after):
+        return None
+    for entry in _references(after):
+        if entry.text in references:
+            return None
+        known = previous.references.get(entry.text)
+        references[entry.text] = known if known is not None and known == entry else entry
+    repositories.update((repository, tuple(entries)) for repository, entries in after.items())
+    return TagFile(state="good", raw=raw, references=references, repositories=repositories, compact=True)
+
+
+def _piece(raw: bytes, start: int, rest: int) -> dict[str, dict[str, str]] | None:
+    """The repositories between the first bytes of a compact file and its last; None where they do not join both."""
+    piece = raw[start : len(raw) - rest]
+    if start > len(_HEAD):  # behind another repository
+        if piece[:1] not in (b"", b",") or piece == b",":
+            return None
+        piece = piece[1:]
+    elif not piece and rest > len(_TAIL):
+        return None
+    whole = b"{" + piece + b"}"
+    try:
+        repositories = _repositories({"Repositories": jsonrules.loads(whole)})
+    except Malformed:
+        return None
+    return repositories if _is_compact(whole, b"{", repositories, b"}") else None
+
+
+def _common_start(one: bytes, other: bytes) -> int:
+    """How many bytes are equal from the start."""
+    most = min(len(one), len(other))
+    at = 0
+    while at < most and one[at : at + _CHUNK] == other[at : at + _CHUNK]:
+        at += _CHUNK
+    end = min(at + _CHUNK, most)
+    while at < end:
+        middle = (at + end + 1) // 2
+        if one[at:middle] == other[at:middle]:
+            at = middle
+        else:
+            end = middle - 1
+    return min(at, most)
+
+
+def _common_end(one: bytes, other: bytes, most: int) -> int:
+    """How many bytes, `most` at most, are equal from the end."""
+    count = 0
+    while count < most:
+        step = min(_CHUNK, most - count)
+        if _ending(one, count, step) != _ending(other, count, step):
+            break
+        count += step
+    end = min(count + _CHUNK, most)
+    while count < end:
+        middle = (count + end + 1) // 2
+        if _ending(one, count, middle - count) == _ending(other, count, middle - count):
+            count = middle
+        else:
+            end = middle - 1
+    return count
+
+
+def _ending(data: bytes, skipped: int, length: int) -> bytes:
+    end = len(data) - skipped
+    return data[end - length : end]

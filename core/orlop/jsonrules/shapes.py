@@ -15,7 +15,20 @@ from typing import NoReturn, Protocol
 from orlop.errors import Malformed
 from orlop.jsonrules.members import folded, instant, is_command, mismatch, pairs_of
 from orlop.jsonrules.reading import Repeated
-from orlop.times import is_time
+from orlop.times import USUAL, is_time
+
+TEXT = r'"(?:[ !#-\[\]-\xff]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+"'
+"""What every text in JSON looks like, of bytes; those that are not UTF-8 the engine replaces, here as anywhere."""
+
+
+def _listed(item: str) -> str:
+    """The pattern of a list of what a pattern matches."""
+    return rf"\[(?:{item}(?:,(?!\])|(?=\])))*+\]"
+
+
+def braced(member: str) -> str:
+    """The pattern of an object of members that a pattern matches."""
+    return rf"\{{(?:{member}(?:,(?!\}})|(?=\}})))*+\}}"
 
 
 class _Unfit(Exception):
@@ -52,6 +65,14 @@ class Shape(Protocol):
         """Values of exactly this type fit without a closer look; None where every one needs it."""
         ...
 
+    @property
+    def plain(self) -> str:
+        """A pattern of bytes: all that it matches is JSON, without blanks between its parts, that fits.
+
+        Much that fits it does not match: other spellings, members that the engine does not know.
+        """
+        ...
+
     def check(self, value: object) -> None:
         """Look closer at a value that is not null; fails where the engine would."""
         ...
@@ -64,6 +85,10 @@ class Text:
         self.go_type = go_type
         self.fits: type | None = str
 
+    @property
+    def plain(self) -> str:
+        return f"(?:{TEXT}|null)"
+
     def check(self, value: object) -> NoReturn:
         raise _Unfit(value, self, "a text")
 
@@ -73,6 +98,8 @@ class Boolean:
 
     go_type = "bool"
     fits: type | None = bool
+
+    plain = "(?:true|false|null)"
 
     def check(self, value: object) -> NoReturn:
         raise _Unfit(value, self, "true or false")
@@ -86,6 +113,8 @@ class Integer:
     def __init__(self, go_type: str = "int64") -> None:
         self.go_type = go_type
 
+    plain = "(?:-?(?:0|[1-9][0-9]{0,17})|null)"
+
     def check(self, value: object) -> None:
         if type(value) is not int or not -(1 << 63) <= value < 1 << 63:
             raise _Unfit(value, self, "a whole number of 64 bits")
@@ -97,6 +126,8 @@ class Time:
     go_type = "time.Time"
     fits: type | None = None
 
+    plain = f'(?:"{USUAL}"|null)'
+
     def check(self, value: object) -> None:
         if type(value) is not str or not is_time(value):
             raise _Unfit(value, self, "a time")
@@ -107,6 +138,8 @@ class Command:
 
     go_type = "string"
     fits: type | None = str
+
+    plain = f"(?:{TEXT}|{_listed(TEXT)}|null)"
 
     def check(self, value: object) -> None:
         if not is_command(value):
@@ -121,6 +154,10 @@ class List:
     def __init__(self, of: Shape) -> None:
         self.go_type = "[]" + of.go_type
         self._of = of
+
+    @property
+    def plain(self) -> str:
+        return f"(?:{_listed(self._of.plain)}|null)"
 
     def check(self, value: object) -> None:
         if not isinstance(value, list):
@@ -145,6 +182,10 @@ class Map:
         self.go_type = name or "map[string]" + of.go_type
         self._of = of
 
+    @property
+    def plain(self) -> str:
+        return f"(?:{braced(f'{TEXT}:{self._of.plain}')}|null)"
+
     def check(self, value: object) -> None:
         if not isinstance(value, dict):
             raise _Unfit(value, self, "an object")
@@ -168,6 +209,11 @@ class Struct:
         self.go_type = go_type
         self._fields = dict(fields)
         self._folded = {folded(name): shape for name, shape in fields.items()}
+
+    @property
+    def plain(self) -> str:
+        members = "|".join(f'"{re.escape(name)}":{shape.plain}' for name, shape in self._fields.items())
+        return f"(?:{braced(f'(?:{members})')}|null)" if members else r"(?:\{\}|null)"
 
     def check(self, value: object) -> None:
         if not isinstance(value, dict):
