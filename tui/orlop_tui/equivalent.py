@@ -40,6 +40,10 @@ def image_term(key: Key) -> str:
     return f"{key.scope}@{key.id}" if key.scope else key.id
 
 
+_OF_CONTENT = frozenset({"DK08", "RG01", "RG02", "RK02", "RK08"})
+"""Rules whose findings a check of structure may not make."""
+
+
 def _calls(intent: Intent) -> list[tuple[str, list[str]]]:
     match intent:
         case Tag():
@@ -57,8 +61,9 @@ def _calls(intent: Intent) -> list[tuple[str, list[str]]]:
         case Clean():
             return [("clean", [*(["--untagged"] if intent.untagged else []), *_before(intent.before)])]
         case Repair():
-            terms = [f"{rule}:{place}" for rule, place, _ in intent.findings]
-            return [("repair", [*dict.fromkeys(terms), *(["--guess"] if intent.guess else [])])]
+            terms = [f"{rule}:{subject or place}" for rule, place, subject in intent.findings]
+            options = ["--content"] if any(rule in _OF_CONTENT for rule, _, _ in intent.findings) else []
+            return [("repair", [*dict.fromkeys(terms), *options, *(["--guess"] if intent.guess else [])])]
         case Import():
             name = [intent.name] if intent.name else []
             latest = ["--latest"] if intent.latest else []

@@ -20,8 +20,8 @@ _RULES = (
         causes="A power cut or a full disk while the file was rewritten, or an editor.",
         engine="The engine does not start: `Couldn't create reference store repository: EOF` for an empty file, "
         "`unexpected EOF` for a cut one; on a file that holds `null` it panics.",
-        do="Keep a copy of the file. Without it the engine starts and every image is untagged: "
-        "`orlop ls` shows their ids, and containers' records still name what they were made from.",
+        do="`orlop repair PATH DK01 --guess` writes a file that the engine takes, with the names that the damaged "
+        "one and containers' records still tell; the others are lost, and their images untagged. " + _UNDO,
     ),
     Rule(
         id="DK02",
@@ -31,7 +31,8 @@ _RULES = (
         meaning="A tag or digest reference names an image id that has no config in the store.",
         causes="A removal that was cut off between its steps, or a config that someone deleted.",
         engine="The tag is in no list, and removing it answers `No such image`: it stays for ever.",
-        do="`orlop untag PATH NAME` drops the entry. Pulling the name again cures it as well. " + _UNDO,
+        do="`orlop untag PATH NAME`, or for all of them `orlop repair PATH DK02`, drops the entry. "
+        "Pulling the name again cures it as well. " + _UNDO,
     ),
     Rule(
         id="DK03",
@@ -43,8 +44,8 @@ _RULES = (
         causes="A power cut (zero bytes), a failing disk, or an edit by hand.",
         engine="At start it logs `invalid image sha256:…, failed to verify: sha256:…` and leaves the image out of "
         "every list; the tag stays in the file and `docker rmi` says `No such image`.",
-        do="`orlop rm PATH NAME` moves the config and its names aside; then pull or load the image again. "
-        "Loading it again also replaces the config in place. " + _UNDO,
+        do="`orlop repair PATH DK03` moves the config aside, and a pull or load then brings back every name that the "
+        "image had; `orlop rm PATH NAME` takes the names too. " + _UNDO,
     ),
     Rule(
         id="DK04",
@@ -56,8 +57,8 @@ _RULES = (
         engine="At debug level only: `failed to get diff id for …: invalid checksum digest format`. From 18.09 the "
         "images on the layer are skipped, before that the engine does not start. A pull says `Image is up to date`, "
         "a load fails with `rename … file exists`: the image is stuck.",
-        do="Remove every image on the layer with `orlop rm`, then pull them again: removing takes the broken record "
-        "along, which is what the engine cannot do. " + _UNDO,
+        do="`orlop repair PATH` writes the file again where configs, the record's name and the layer's content prove "
+        "what it held; else it moves the record aside with all that keeps a pull away. " + _UNDO,
     ),
     Rule(
         id="DK05",
@@ -69,8 +70,8 @@ _RULES = (
         causes="A file lost in a crash or a partial copy of the data root.",
         engine="Nothing is said. The layer is taken for a base layer, so the layers below it lose their protection: "
         "removing another image that shares them deletes layers that are still needed.",
-        do="Remove nothing that shares these layers, with Orlop or with the engine, until the file is back. "
-        "Its content is the chain id of the layer below, without a newline; `orlop show` lists the chain ids.",
+        do="`orlop repair PATH` writes the file again: the record's name proves it. Until then remove nothing that "
+        "shares these layers, with Orlop or with the engine. " + _UNDO,
     ),
     Rule(
         id="DK06",
@@ -80,7 +81,7 @@ _RULES = (
         meaning="The size in a layer record is not the sum of the file sizes in its tar-split record.",
         causes="A file from another record, or an edit by hand.",
         engine="`docker images` and `docker system df` print the number as a fact.",
-        do="Nothing breaks. Removing the image and pulling it again writes the right number.",
+        do="Nothing breaks. `orlop repair PATH` writes the right number. " + _UNDO,
     ),
     Rule(
         id="DK07",
@@ -91,7 +92,8 @@ _RULES = (
         causes="Someone removed folders below overlay2/ or vfs/ to free space, or the copy of a data root was partial.",
         engine="`docker inspect` is content; create and save fail with `stat …: no such file or directory`. "
         "Pull and load report success and do not help.",
-        do="Remove every image on the layer with `orlop rm`, then pull them again. " + _UNDO,
+        do="`orlop repair PATH DK07` moves the record and the configs of all images on it aside, so that a pull brings "
+        "them again; where a folder that nothing names proves to be the layer's, it is named again. " + _UNDO,
     ),
     Rule(
         id="DK08",
@@ -107,8 +109,9 @@ _RULES = (
         "overlay2/ or vfs/.",
         engine="At run nothing is said: a container sees the wrong bytes. Save and push stop with "
         '`file integrity checksum failed for "…"`. A pull says `Image is up to date` and mends nothing.',
-        do="Remove every image on the layer with `orlop rm`, then pull them again; containers on it see the same "
-        "wrong files. Look at the kernel's log: where one file rotted, others may follow. " + _UNDO,
+        do="`orlop repair PATH DK08 --content` moves the layer and the configs of all images on it aside, so that a "
+        "pull brings them again; containers on it see the same wrong files, and keep it there. Look at the kernel's "
+        "log: where one file rotted, others may follow. " + _UNDO,
     ),
     Rule(
         id="DK09",
@@ -121,7 +124,8 @@ _RULES = (
         causes="A power cut, a layer that was made before Engine 1.8, or a file from another record.",
         engine="The image runs. Saving it, and a push that cannot mount the layer, fail: "
         "`open …/tar-split.json.gz: no such file or directory`, `unexpected EOF`.",
-        do="Keep the image if it only has to run; else remove it and pull it again.",
+        do="Keep the image if it only has to run. `orlop repair PATH DK09` takes the recipe from the same layer "
+        "elsewhere in the store, or moves the layer aside for a pull. " + _UNDO,
     ),
     Rule(
         id="DK10",
@@ -136,8 +140,8 @@ _RULES = (
         engine="Creating or starting a container fails: `readlink …/overlay2/l: invalid argument`, "
         "`failed to mount overlay: no such file or directory`; or it starts on the wrong layers. "
         "Removing a layer whose link is empty made engines before 18.03 delete the whole folder overlay2/l.",
-        do="Nothing of the content is lost: name, link and list follow from the chain of layer records. Removing the "
-        "images on the layer with `orlop rm` and pulling them again writes them anew. " + _UNDO,
+        do="Nothing of the content is lost: `orlop repair PATH` writes name, link and list as the chain of layer "
+        "records has them. " + _UNDO,
     ),
     Rule(
         id="DK11",
@@ -160,8 +164,8 @@ _RULES = (
         causes="A pull, load or build that was killed after the layer was registered. Or no fault at all: "
         "BuildKit's cache may still use the layer, which only its own database tells.",
         engine="It is in no list, `docker system df` does not count it, and `docker system prune -a` does not free it.",
-        do="It only takes space. Pulling an image that holds the layer makes use of it again; "
-        "`docker builder prune` gives back what the build cache holds.",
+        do="`orlop clean PATH` moves it to the quarantine, with its data. Pulling an image that holds the layer "
+        "makes use of it again; `docker builder prune` gives back what the build cache holds. " + _UNDO,
     ),
     Rule(
         id="DK13",
@@ -171,7 +175,7 @@ _RULES = (
         meaning="A folder below layerdb/mounts for a container that is not below containers/.",
         causes="A container's removal that was cut off, or its folder deleted by hand.",
         engine="Nothing is said; the record pins its layers for ever.",
-        do="It only takes space, and keeps the image's layers when the image is removed.",
+        do="`orlop clean PATH` moves it to the quarantine, with what the container wrote. " + _UNDO,
     ),
     Rule(
         id="DK14",
@@ -182,7 +186,8 @@ _RULES = (
         causes="A removal or pull that was cut off, or a partial copy of the data root.",
         engine="From 18.09: `layer does not exist, not restoring image …`, and the image is in no list; "
         "before that the engine does not start.",
-        do="`orlop rm PATH NAME` takes the image away; then pull it again. " + _UNDO,
+        do="`orlop repair PATH DK14` moves its config and the records that stand on the missing one aside, so that a "
+        "pull brings it again; `orlop rm PATH NAME` takes the names too. " + _UNDO,
     ),
     Rule(
         id="DK15",
@@ -193,7 +198,8 @@ _RULES = (
         "a layer on its way out (`-removing`), metadata of an image that is gone, or a foreign name.",
         causes="The engine was killed, or the machine went down.",
         engine="From 20.10 `-removing` folders go when the engine stops; everything else stays for ever.",
-        do="It only takes space. While an engine runs such names are normal: look again when it is stopped.",
+        do="`orlop clean PATH` moves all but foreign names to the quarantine; `orlop repair PATH DK15` those too. "
+        "While an engine runs such names are normal: look again when it is stopped. " + _UNDO,
     ),
     Rule(
         id="DK16",
@@ -204,7 +210,8 @@ _RULES = (
         "that cannot be read.",
         causes="Engines never remove a reverse record, and keep the lists of removed images: a healthy store has such.",
         engine="It uploads or downloads more than it needs to; an unreadable list counts as empty and is overwritten.",
-        do="It is only a cache: `orlop unmap PATH --stale` removes what is stale. " + _UNDO,
+        do="It is only a cache: `orlop unmap PATH --stale` removes what is stale, and so does `orlop clean PATH`. "
+        + _UNDO,
     ),
     Rule(
         id="DK17",
@@ -214,7 +221,7 @@ _RULES = (
         meaning="An image's metadata key parent names an image that is not in the store, or no image at all.",
         causes="The parent was removed by hand, or its config is lost.",
         engine="It ignores the key; the build cache does not find the image by its parent.",
-        do="Nothing breaks.",
+        do="Nothing breaks. `orlop repair PATH DK17` drops the key. " + _UNDO,
     ),
     Rule(
         id="DK18",
@@ -245,7 +252,7 @@ _RULES = (
         "of one repository.",
         causes="A tag moved to a newer image, a pull by id, a build without a name.",
         engine="It lists the image as <none>, and `docker image prune` removes it.",
-        do="`orlop rm PATH ID` removes it. " + _UNDO,
+        do="`orlop rm PATH ID` removes it, `orlop clean PATH --untagged` all that nothing else needs. " + _UNDO,
     ),
     Rule(
         id="DK21",
@@ -268,7 +275,8 @@ _RULES = (
         "its short spelling, or stands under another repository.",
         causes="A file written by another program, or by an attacker.",
         engine="It keeps the entry for ever, cannot remove it, and may list the whole repository as empty.",
-        do="`orlop untag PATH NAME` drops it; `orlop ls --json` gives the exact spelling. " + _UNDO,
+        do="`orlop repair PATH DK22` drops all of them, `orlop untag PATH NAME` one; `orlop ls --json` gives the exact "
+        "spelling. " + _UNDO,
     ),
 )
 

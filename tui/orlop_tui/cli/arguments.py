@@ -328,8 +328,8 @@ def _add_upkeep(commands: "argparse._SubParsersAction[Parser]") -> None:
     made = _add(
         commands,
         "clean",
-        "remove what nothing needs: blobs, uploads, trees, debris",
-        "  orlop clean /var/lib/registry --offline --dry-run\n"
+        "remove what nothing needs: layers, blobs, uploads, trees, debris",
+        "  orlop clean /var/lib/docker --dry-run\n"
         "  orlop clean /var/lib/registry --offline --untagged --older 30d\n"
         "  orlop clean /var/lib/registry --offline --uploads --older 7d",
     )
@@ -345,16 +345,21 @@ def _add_upkeep(commands: "argparse._SubParsersAction[Parser]") -> None:
     made = _add(
         commands,
         "repair",
-        "put right what can be derived from what is there",
-        "  orlop repair /var/lib/registry --offline --dry-run\n  orlop repair /var/lib/registry RG11 --offline",
+        "put right what can be derived, and move aside what an engine must fetch again",
+        "  orlop repair /var/lib/docker --dry-run\n  orlop repair /var/lib/docker DK07\n"
+        "  orlop repair /var/lib/registry RG11 --offline",
     )
     _add_store(made)
     made.add_argument(
         "findings",
         metavar="FINDING",
         nargs="*",
-        help="a rule, or RULE:PATH of one finding; none means all that is rebuilt with proof",
+        help="a rule, or RULE:PATH or RULE:NAME of one finding; none means all that is rebuilt with proof",
     )
+    made.add_argument(
+        "--content", action="store_true", help="find what is wrong in the bytes too: hash what was not yet"
+    )
+    made.set_defaults(again=False, seconds=None, bytes=None, rate=None)
     made.add_argument("--guess", action="store_true", help="you consent to what is likely and cannot be proved")
     _add_plan(made)
 

@@ -9,11 +9,11 @@ from orlop.finding import Finding, Repair
 from orlop.intent import Clean, DropUploads
 from orlop.intent import Repair as RepairIntent
 from orlop.store import Store
-from orlop_tui.cli import exits, opening
+from orlop_tui.cli import exits, hashing, opening
 from orlop_tui.cli.change import change
 from orlop_tui.cli.exits import Usage
 from orlop_tui.cli.history import seconds
-from orlop_tui.cli.output import Meter, Output
+from orlop_tui.cli.output import Output
 
 _GRACE = "24h"
 """Age that something must have before it is removed, if nobody says otherwise: a push takes no longer."""
@@ -48,17 +48,19 @@ def _before(arguments: argparse.Namespace, grace: str) -> int:
 def repair(arguments: argparse.Namespace) -> int:
     """Put right what findings name."""
     with opening.one(arguments.path, arguments.driver) as store:
-        with Meter() as meter:
-            found = list(store.check(None, content=False, progress=meter))
-        chosen = list(_chosen(store, found, arguments.findings))
+        output = Output(json=arguments.json)
+        with hashing.under_way(store, arguments, output) as how, how.meter:
+            checked = store.check(None, content=arguments.content, progress=how.meter, hashing=how.hashing)
+            found = list(checked)
+        chosen = list(_chosen(store, found, arguments.findings, content=arguments.content))
         if not chosen:
-            Output(json=arguments.json).line("no finding can be put right with proof: nothing to do")
+            output.line("no finding can be put right with proof: nothing to do")
             return exits.DONE
         identities = tuple(dict.fromkeys(finding.identity for finding in chosen))
         return change(store, RepairIntent(findings=identities, guess=arguments.guess), arguments)
 
 
-def _chosen(store: Store, found: Sequence[Finding], terms: Sequence[str]) -> Iterator[Finding]:
+def _chosen(store: Store, found: Sequence[Finding], terms: Sequence[str], *, content: bool) -> Iterator[Finding]:
     """The findings that the terms mean.
 
     Raises:
@@ -68,11 +70,12 @@ def _chosen(store: Store, found: Sequence[Finding], terms: Sequence[str]) -> Ite
         yield from (finding for finding in found if finding.repair is Repair.REBUILD)
     for term in terms:
         rule, mark, place = term.partition(":")
-        meant = [one for one in found if one.rule == rule.upper() and (not mark or one.path == place)]
+        meant = [one for one in found if one.rule == rule.upper() and (not mark or place in (one.path, one.subject))]
         if not meant:
             raise NotFound(
                 f"no finding is {term!r}",
                 path=store.identity.path,
-                do="`orlop check PATH` lists them; name one as RULE or RULE:PATH",
+                do="`orlop check PATH` lists them; name one as RULE, RULE:PATH or RULE:NAME"
+                + ("" if content else "; what is wrong in the bytes is found with --content"),
             )
         yield from meant

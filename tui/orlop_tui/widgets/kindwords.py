@@ -56,8 +56,6 @@ DOCKER = KindWords(
     the_engine="the engine",
     has_reverse=True,
     cannot={
-        "clean": "only registries and ACI stores are cleaned as a whole: d removes images here, with their layers",
-        "repair": "only findings of registries and ACI stores are put right here; `orlop explain` says what to do",
         "latest": "only an ACI store marks the latest image of a name",
         "fetch": _ONLY_RKT_FETCHES,
         "remove_repository": _ONLY_REGISTRY,
