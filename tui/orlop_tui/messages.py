@@ -8,6 +8,7 @@ whoever shows them passes them through `orlop.text.visible`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol
 
 from textual.app import App
@@ -18,6 +19,7 @@ from orlop.finding import Finding
 from orlop.intent import Intent
 from orlop.plan import Plan, Refusal
 from orlop.records import Absent, Delta, Detail, Facet, Holding, Key, Records, Snapshot, Why
+from orlop.space import Space
 
 
 class Receipt(Protocol):
@@ -55,6 +57,56 @@ class PastChange:
     """Who did it, as far as the journal says."""
     lines: tuple[str, ...] = ()
     """What it did, one line a step, for people."""
+
+
+class JobState(StrEnum):
+    """How a job stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+    @property
+    def is_over(self) -> bool:
+        return self in (JobState.DONE, JobState.CANCELLED, JobState.FAILED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Work that takes long, as it stands now."""
+
+    id: int
+    """Grows with every job of the program."""
+    what: str
+    """``verify``, ``measure``"""
+    index: int
+    """The store."""
+    keys: tuple[Key, ...] | None = None
+    """The rows that it is about; None: the whole store."""
+    again: bool = False
+    """Whether it hashes what was verified before, too."""
+    state: JobState = JobState.WAITING
+    stopping: bool = False
+    """Whether it was asked to end, and has not yet."""
+    phase: str = ""
+    done: int = 0
+    """Of the phase: bytes, or items."""
+    total: int = 0
+    """0 while unknown."""
+    in_bytes: bool = False
+    rate: float = 0.0
+    """A second, lately; 0 while unknown."""
+    left: float | None = None
+    """Seconds, at this rate; None while unknown."""
+    worked: float = 0.0
+    """Seconds that it took, pauses left out; known once it is over."""
+    found: int = 0
+    """Faults that came to light."""
+    error: OrlopError | None = None
+    """Why it failed."""
 
 
 class Gateway(Protocol):
@@ -127,6 +179,24 @@ class Gateway(Protocol):
 
     def save_plan(self, plan: Plan, path: str) -> None:
         """Write a plan as JSON to a new file; `PlanSaved`, or `Failed` with the action ``save plan``."""
+
+    def verify(self, index: int, keys: Sequence[Key] | None, *, again: bool = False) -> None:
+        """Hash what these rows need (None: the whole store) in a job: `JobChanged`, and `Findings` as they are found.
+
+        What was verified before and has not changed since is not hashed again, unless `again` says so.
+        """
+
+    def measure(self, index: int) -> None:
+        """Find out where the bytes are in a job: `JobChanged`, then `SpaceReady`."""
+
+    def pause(self, job: int) -> None:
+        """Let a job rest at its next safe point; what is not under way is left alone."""
+
+    def resume(self, job: int) -> None:
+        """Let a job that rests go on."""
+
+    def cancel(self, job: int) -> None:
+        """End a job at its next safe point; what it did until then stands."""
 
     def copy(self, what: str, text: str) -> None:
         """Put a text on the clipboard; `Copied`, or `Failed` with the action ``copy``."""
@@ -335,10 +405,34 @@ class Working(Message):
 class StoreChanged(Message):
     """A re-read found the store changed; ``delta.snapshot`` is the whole new state."""
 
-    def __init__(self, index: int, delta: Delta) -> None:
+    def __init__(self, index: int, delta: Delta, *, dated: bool = False) -> None:
         super().__init__()
         self.index = index
         self.delta = delta
+        self.dated = dated
+        """Whether it was read again because something was verified."""
+
+
+class JobChanged(Message):
+    """How a job stands; the next message about the same job may replace this one."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.job = job
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, JobChanged) and message.job.id == self.job.id
+
+
+class SpaceReady(Message):
+    """Where the bytes of a store are."""
+
+    def __init__(self, index: int, space: Space, at: int) -> None:
+        super().__init__()
+        self.index = index
+        self.space = space
+        self.at = at
+        """When they were measured, nanoseconds UTC."""
 
 
 class Looked(Message):

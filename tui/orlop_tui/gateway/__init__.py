@@ -10,10 +10,13 @@ import os
 
 from orlop.errors import OrlopError
 from orlop_tui import messages
-from orlop_tui.gateway.writing import Writing
+from orlop_tui.gateway.jobs import Jobs
+
+_PATIENCE = 3.0
+"""Seconds that a job has to write down what it did, once the program ends."""
 
 
-class Gateway(Writing):
+class Gateway(Jobs):
     """Implements `orlop_tui.messages.Gateway` over `orlop.kinds` and `orlop.apply`.
 
     Args:
@@ -26,19 +29,23 @@ class Gateway(Writing):
     # --- life
 
     def close(self) -> None:
-        """Stop watching and let the stores go; waits for a change that is being applied."""
+        """Stop watching and let the stores go; waits for a change that is being applied, and a little for jobs."""
         with self._mutex:
             if self._closed:
                 return
             self._closed = True
             for job in self._jobs:
                 job.stopped = job.stopped or not job.lasting
+            running = tuple(self._running)
+        for each in running:
+            each.cancel()
         self._closing.set()
         watches = [slot.watch for slot in self._slots if slot.watch is not None]
         for watch in watches:
             watch.stop(0.0)
         self._writer.shutdown(wait=True, cancel_futures=True)
         ended = [watch.stop() for watch in watches]
+        ended += [each.ended(_PATIENCE) for each in running]
         if self._readers.close(timeout=1.0) and all(ended):
             for slot in self._slots:
                 for store in (slot.store, *slot.retired):

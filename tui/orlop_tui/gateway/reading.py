@@ -11,6 +11,7 @@ from orlop.records import Facet, Key
 from orlop_tui import messages
 from orlop_tui.gateway.journals import journal_of, past
 from orlop_tui.gateway.opening import Opening
+from orlop_tui.gateway.slots import Slot
 
 
 class Reading(Opening):
@@ -45,12 +46,18 @@ class Reading(Opening):
         """`Findings` of the whole store; a check that still runs is stopped."""
 
         def work(current: Callable[[], bool]) -> None:
+            slot = self._slots[index]
             with self._job(index, current) as progress:
-                findings = tuple(self._slots[index].store.check(None, content=False, progress=progress))
+                findings = tuple(slot.store.check(None, content=False, progress=progress))
             if current():
-                self._post(messages.Findings(index, findings))
+                slot.structure = findings
+                self._tell_findings(slot)
 
         self._submit(self._readers, "check", index, work)
+
+    def _tell_findings(self, slot: Slot) -> None:
+        """`Findings`: of the last check, and of what was hashed."""
+        self._post(messages.Findings(slot.index, slot.findings()))
 
     def plan(self, index: int, intent: Intent) -> None:
         """`PlanReady` for the intent that was asked for last."""

@@ -2,8 +2,12 @@
 
 import os
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from orlop.errors import OrlopError
+from orlop.finding import Finding
+from orlop.fs import Stat
 from orlop.records import Delta, Snapshot
 from orlop.store import Store
 from orlop_tui import hashed
@@ -33,6 +37,25 @@ class Slot:
         """When its unwatched parts may be looked at again, by the monotonic clock."""
         self.retired: list[Store] = []
         """Stores of folders that were replaced; a reader may still be in them."""
+        self.structure: tuple[Finding, ...] | None = None
+        """What the last check of the whole store found without hashing contents; None before one."""
+        self.wrong: dict[tuple[str, str, str], tuple[Finding, Stat | None]] = {}
+        """What hashing found, by its identity, with what its file was then."""
+
+    def note(self, finding: Finding) -> None:
+        """Keep what hashing found for as long as its file stays what it is."""
+        self.wrong[finding.identity] = (finding, _seen(self.store, finding))
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What is known to be wrong: by the last check, and by what was hashed before and has not changed since."""
+        structure = self.structure or ()
+        known = {one.identity for one in structure}
+        for identity, (finding, seen) in list(self.wrong.items()):
+            if seen is None or _seen(self.store, finding) != seen:
+                self.wrong.pop(identity, None)
+            elif identity not in known:
+                structure += (finding,)
+        return structure
 
 
 def open_all(path: str, progress: "Progress") -> "Sequence[Store]":
@@ -46,6 +69,25 @@ def identity(store: Store) -> tuple[int, int]:
     """The folder that a store lies in: device and inode."""
     found = os.fstat(store.root.fd)
     return (found.st_dev, found.st_ino)
+
+
+def _seen(store: Store, finding: Finding) -> Stat | None:
+    """What the file of a finding is now; None where it cannot be looked at."""
+    try:
+        return store.root.stat(finding.path)
+    except OrlopError:
+        return None
+
+
+def is_dated(before: Snapshot, delta: Delta) -> bool:
+    """Whether nothing differs but when rows were verified."""
+    if delta.added or delta.removed:
+        return False
+    new = {row.key: row for row in delta.snapshot.rows if row.key in delta.changed}
+    old = (row for row in before.rows if row.key in delta.changed)
+    return all(
+        replace(row, trust=new[row.key].trust, verified_at=new[row.key].verified_at) == new[row.key] for row in old
+    )
 
 
 def beside_rows(snapshot: Snapshot) -> tuple[object, ...]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from orlop.errors import Cancelled, OrlopError
 from orlop.progress import Stoppable
 from orlop_tui import messages
+from orlop_tui.gateway.running import Running
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -80,6 +81,8 @@ class Work:
         self._mutex = threading.Lock()
         self._asked: dict[tuple[str, int | None], int] = {}
         self._jobs: list[Told] = []
+        self._running: list[Running] = []
+        self._last_job = 0
         self._closed = False
         self._closing = threading.Event()
 
@@ -88,13 +91,16 @@ class Work:
         self._app = app
 
     def stop(self) -> bool:
-        """Ask the job that started last to stop at its next safe point; False where none runs."""
+        """Ask what was begun last to stop at its next safe point, short work before jobs; False where nothing runs."""
         with self._mutex:
-            running = [job for job in self._jobs if not job.stopped]
-            if not running:
-                return False
-            running[-1].stopped = True
-            return True
+            short = [job for job in self._jobs if not job.stopped]
+            if short:
+                short[-1].stopped = True
+                return True
+            long = [job for job in self._running if not job.job.state.is_over and not job.job.stopping]
+        if long:
+            long[-1].cancel()
+        return bool(long)
 
     def _submit(
         self,
