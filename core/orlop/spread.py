@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from orlop.errors import StorageFailure
+from orlop.errors import Cancelled, StorageFailure
 from orlop.progress import Progress
 
 Told: TypeAlias = Callable[[int], None]
@@ -43,6 +43,9 @@ class Task(Protocol[R_co]):
             Cancelled: `told` said so.
         """
         ...
+
+
+Batch: TypeAlias = tuple[Task[R], ...]
 
 
 class Budget:
@@ -112,6 +115,7 @@ def spread(
     total: int,
     executor: Executor | None = None,
     renew: Callable[[], Executor] | None = None,
+    run: "Callable[[Batch[R], Told], list[R]] | None" = None,
     window: int = 4,
     batch: int = BATCH,
     budget: Budget | None = None,
@@ -126,6 +130,7 @@ def spread(
         executor: where they run; None: here, one after the other. Threads report bytes as they
             go; any other executor gets tasks by pickling and reports with each finished batch.
         renew: gives a new executor where a worker was killed; without it the work goes on here.
+        run: how a thread does a batch; None: task by task.
         window: batches that are under way at most.
         batch: bytes of a batch.
         budget: when to begin no more.
@@ -140,7 +145,7 @@ def spread(
     if executor is None:
         yield from _here(tasks, meter)
     else:
-        yield from _Spreading[R](executor, renew, meter, window).run(_batches(tasks, batch, purse))
+        yield from _Spreading[R](executor, renew, meter, window, run).run(_batches(tasks, batch, purse))
     meter.report()
 
 
@@ -178,10 +183,7 @@ def _here(tasks: Iterable[Task[R]], meter: _Meter) -> Iterator[R]:
         yield task.run(meter.here)
 
 
-_Batch: TypeAlias = tuple[Task[R], ...]
-
-
-def _batches(tasks: Iterable[Task[R]], size: int, budget: Budget) -> Iterator[_Batch[R]]:
+def _batches(tasks: Iterable[Task[R]], size: int, budget: Budget) -> Iterator[Batch[R]]:
     gathered: list[Task[R]] = []
     held = begun = 0
     for task in tasks:
@@ -200,15 +202,23 @@ def _batches(tasks: Iterable[Task[R]], size: int, budget: Budget) -> Iterator[_B
 class _Spreading(Generic[R]):
     """Batches under way on one executor after another."""
 
-    def __init__(self, executor: Executor, renew: Callable[[], Executor] | None, meter: _Meter, window: int) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        renew: Callable[[], Executor] | None,
+        meter: _Meter,
+        window: int,
+        run: "Callable[[Batch[R], Told], list[R]] | None",
+    ) -> None:
         self._executor: Executor | None = executor
         self._renew = renew
         self._renewed: list[Executor] = []
         self._meter = meter
         self._window = window
-        self._under_way: dict[Future[list[R]], tuple[_Batch[R], int]] = {}
+        self._run = run
+        self._under_way: dict[Future[list[R]], tuple[Batch[R], int]] = {}
 
-    def run(self, batches: Iterator[_Batch[R]]) -> Iterator[R]:
+    def run(self, batches: Iterator[Batch[R]]) -> Iterator[R]:
         try:
             while True:
                 self._fill(batches)
@@ -220,7 +230,7 @@ class _Spreading(Generic[R]):
                     if future in self._under_way:  # else its executor broke, and its batch was begun anew
                         yield from self._results(future)
         except BaseException as error:
-            self._meter.stopped = error if isinstance(error, Exception) else None
+            self._meter.stopped = error if isinstance(error, Exception) else Cancelled()
             raise
         finally:
             for future in self._under_way:
@@ -228,14 +238,14 @@ class _Spreading(Generic[R]):
             for executor in self._renewed:
                 executor.shutdown(wait=False, cancel_futures=True)
 
-    def _fill(self, batches: Iterator[_Batch[R]]) -> None:
+    def _fill(self, batches: Iterator[Batch[R]]) -> None:
         while len(self._under_way) < self._window:
             batch = next(batches, None)
             if batch is None:
                 return
             self._submit(batch, 1)
 
-    def _submit(self, batch: _Batch[R], tries: int) -> None:
+    def _submit(self, batch: Batch[R], tries: int) -> None:
         if tries > _TRIES:
             raise StorageFailure(
                 "a worker was killed again and again", why="memory may be short", do="try with fewer workers"
@@ -245,9 +255,13 @@ class _Spreading(Generic[R]):
             future = Future()
             future.set_result([task.run(self._meter.here) for task in batch])
         else:
-            threads = isinstance(self._executor, ThreadPoolExecutor)
             try:
-                future = self._executor.submit(run_batch, batch, self._meter.elsewhere if threads else None)
+                if not isinstance(self._executor, ThreadPoolExecutor):
+                    future = self._executor.submit(run_batch, batch, None)
+                elif self._run is None:
+                    future = self._executor.submit(run_batch, batch, self._meter.elsewhere)
+                else:
+                    future = self._executor.submit(self._run, batch, self._meter.elsewhere)
             except BrokenExecutor:
                 self._replace()
                 self._submit(batch, tries + 1)
@@ -265,7 +279,7 @@ class _Spreading(Generic[R]):
             self._meter.budget.spend(sum(task.bytes for task in batch))
         yield from results
 
-    def _again(self, batch: _Batch[R], tries: int) -> None:
+    def _again(self, batch: Batch[R], tries: int) -> None:
         """Begin anew all that was under way on an executor that broke."""
         lost = [(batch, tries), *self._under_way.values()]
         self._under_way.clear()

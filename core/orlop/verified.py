@@ -203,7 +203,11 @@ def settled(version: Version) -> bool:
     Args:
         version: of the file, before its bytes are read.
     """
-    changed = version[3]
+    return settled_at(version[3])
+
+
+def settled_at(changed: int) -> bool:
+    """As `settled`, by the time of the last change, nanoseconds UTC."""
     missing = changed + (_TICKS if changed % _SECOND else _COARSE) - times.now()
     if missing > _TICKS:
         return False  # a file of the future, or of a file system that keeps whole seconds

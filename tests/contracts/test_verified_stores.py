@@ -3,23 +3,24 @@
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orlop import times
+from orlop import times, workers
 from orlop.errors import Cancelled
-from orlop.progress import CONTENTS
+from orlop.progress import CONTENTS, Progress
 from orlop.records import Trust
 from orlop.registry import content as registry_content
 from orlop.rkt import content as rkt_content
-from orlop.spread import Budget
+from orlop.spread import Budget, spread
 from orlop.store import Hashing, Store
 from orlop.verified import VerifiedCache
+from orlop.workers import Where
 from tests.contracts.verifying import KINDS, Subject, Timeless, by_id, checked, flipped
 
 
@@ -216,27 +217,44 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-EXECUTORS: dict[str, Callable[[], Executor]] = {
-    "threads": lambda: ThreadPoolExecutor(2),
-    "processes": lambda: ProcessPoolExecutor(1, mp_context=get_context("spawn")),
-    "a killed process": lambda: Killed(1, mp_context=get_context("spawn")),
+def _spread_over(executor: Callable[[], Executor]) -> Callable[..., Iterator[Any]]:
+    """In the place of `work_off`: tasks are done by any executor."""
+
+    def work_off(tasks: Sequence[Any], progress: Progress, *, what: str, budget: Budget, **_: object) -> Iterator[Any]:
+        total = sum(task.bytes for task in tasks)
+        with executor() as opened:
+            yield from spread(tasks, progress, what=what, total=total, executor=opened, budget=budget)
+
+    return work_off
+
+
+def _work_off_in(where: Where) -> Callable[..., Iterator[Any]]:
+    def work_off(tasks: Sequence[Any], progress: Progress, **more: Any) -> Iterator[Any]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(workers, "fastest", lambda *_: where)
+            patch.setattr(workers, "cores", lambda: 2)
+            yield from workers.work_off(tasks, progress, **more)
+
+    return work_off
+
+
+WAYS: dict[str, Callable[..., Iterator[Any]]] = {
+    "threads": _work_off_in(Where.THREADS),
+    "helpers": _work_off_in(Where.PROCESSES),
+    "an executor of processes": _spread_over(lambda: ProcessPoolExecutor(1, mp_context=get_context("spawn"))),
+    "a killed process": _spread_over(lambda: Killed(1, mp_context=get_context("spawn"))),
 }
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
-def test_the_same_is_found_wherever_it_is_hashed(
-    subject: Subject, monkeypatch: pytest.MonkeyPatch, executor: str
-) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_the_same_is_found_wherever_it_is_hashed(subject: Subject, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     flipped(subject.victim)
     here = VerifiedCache(None, "store")
     with opened(subject, here) as store:
         found, total = checked(store, Hashing(verified=here))
         rows = [(row.id, row.trust) for row in store.rows().rows]
     for module in (registry_content, rkt_content):
-        monkeypatch.setattr(module, "_MANY", 0)
-        monkeypatch.setattr(module, "_LARGE", 0)
-        monkeypatch.setattr(module, "ThreadPoolExecutor", lambda *_, **__: EXECUTORS[executor]())
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+        monkeypatch.setattr(module, "work_off", WAYS[way])
     cache = VerifiedCache(None, "store")
     with opened(subject, cache) as store:
         assert checked(store, Hashing(verified=cache)) == (found, total)

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orlop import kinds
-from orlop.docker import checkcontent, layout, tarsplit
+from orlop import kinds, workers
+from orlop.docker import layout, tarsplit
 from orlop.docker.content import NAMED, Result, Task
 from orlop.docker.layerplace import Place
 from orlop.docker.layerstore import LayerStore, StoredLayer
@@ -439,8 +439,7 @@ def test_layers_of_a_driver_without_plain_files_are_one_note(tmp_path: Path) -> 
 
 
 def test_large_layers_are_hashed_by_threads(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkcontent, "_MANY", 1)
-    monkeypatch.setattr(checkcontent, "_LARGE", 0)
+    monkeypatch.setattr(workers, "fastest", lambda *_: workers.Where.THREADS)
     used: list[str] = []
     run = Task.run
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orlop import kinds
-from orlop.docker import layertree, layout
+from orlop.docker import layout
 from orlop.finding import Finding
 from orlop.progress import Silent
 from orlop.samples import DataRoot, Image
@@ -41,8 +41,7 @@ class Shop:
 
 
 @pytest.fixture(params=["overlay2", "vfs"])
-def shop(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    monkeypatch.setattr(layertree, "_HOT", 0)  # what was made just now counts as made long ago
+def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Shop:
     return Shop(str(tmp_path / "docker"), request.param)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orlop.docker import layertree, layout
+from orlop.docker import layout
 from orlop.docker.layerplace import Versions
 from orlop.docker.model import Layer
 from orlop.docker.store import DockerStore
@@ -42,8 +42,7 @@ class Shop:
 
 
 @pytest.fixture(params=["overlay2", "vfs"])
-def shop(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    monkeypatch.setattr(layertree, "_HOT", 0)  # what was made just now counts as made long ago
+def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Shop:
     return Shop(str(tmp_path / "docker"), request.param)
 
 

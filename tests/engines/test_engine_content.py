@@ -244,9 +244,8 @@ def test_the_engine_says_on_save_what_the_finding_says(engine: "Engine", store: 
 
 
 def test_a_second_check_reads_nothing_after_the_engine_only_ran(
-    engine: "Engine", store: Callable[[], DockerStore], monkeypatch: pytest.MonkeyPatch
+    engine: "Engine", store: Callable[[], DockerStore]
 ) -> None:
-    monkeypatch.setattr("orlop.docker.layertree._HOT", 0)  # the copy was made an instant ago
     verified = VerifiedCache(None, "store")
     assert damage(store(), Hashing(verified=verified)) == []
     with engine.running():

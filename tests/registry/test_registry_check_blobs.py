@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orlop import times
+from orlop import times, workers
 from orlop.errors import Cancelled
 from orlop.finding import Repair, Severity
 from orlop.fs import Root
@@ -219,8 +219,7 @@ def test_what_is_to_be_hashed_can_be_sent_to_another_process(shop: Shop) -> None
 
 
 def test_much_is_hashed_in_threads_with_the_same_result(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(content, "_MANY", 1)
-    monkeypatch.setattr(content, "_LARGE", 1)
+    monkeypatch.setattr(workers, "fastest", lambda *_: workers.Where.THREADS)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
     flip(shop.blob_path(shop.base))
     only(shop, "RG01", shop.blob_path(shop.base), content=True)

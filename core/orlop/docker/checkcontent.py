@@ -1,8 +1,6 @@
 """Layers whose files or recipes do not give what their records say: DK08 and DK09, by hashing every byte."""
 
-import os
 from collections.abc import Container, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from orlop import times
 from orlop.docker import layout
@@ -17,14 +15,14 @@ from orlop.finding import Finding, Severity
 from orlop.fs import Root, join
 from orlop.progress import CONTENTS, Progress
 from orlop.records import EngineState
-from orlop.spread import spread
 from orlop.store import Hashing
 from orlop.verified import Proof, Seen
+from orlop.workers import work_off
 
-_MANY = 64 << 20
-"""Bytes of layers with large files from which on threads are worth their start."""
-_LARGE = 512
-"""Bytes of a layer to one of its recipe from which on its files are large; such a recipe has 50 to 100 for a file."""
+_FILE = 80
+"""Bytes that a recipe has for one file, about."""
+_ALONE = 35e-6
+"""Seconds that Python needs for one file, beside hashing."""
 _MOST = 1 << 50
 _LOOK = 50
 """Layers that were verified before between two reports of progress."""
@@ -159,7 +157,7 @@ def _seen(root: Root, task: Task, how: Hashing) -> Seen | None:
 def _depth(root: Root, task: Task) -> bytes:
     try:
         with LayerTree.at(root, task.place.tree) as tree:
-            return tree.depth(at=times.now())
+            return tree.depth().versions
     except OrlopError:
         return b""
 
@@ -189,29 +187,16 @@ def _remember(how: Hashing, result: Result) -> None:
 # --- hashing -----------------------------------------------------------------
 
 
-def _suits_threads(root: Root, tasks: Sequence[Task], total: int) -> bool:
-    """Whether most bytes are in large files: at small ones Python itself is the work, which one thread does best."""
-    large = sum(task.size for task in tasks if task.size > _LARGE * _size_of(root, task.place.recipe))
-    return large >= max(_MANY, total // 2)
-
-
-def _size_of(root: Root, path: str) -> int:
-    try:
-        return root.stat(path).size
-    except OrlopError:
-        return _MOST
-
-
 def _hashed(root: Root, tasks: Sequence[Task], how: Hashing, progress: Progress) -> Iterator[Result]:
-    total = sum(task.size for task in tasks)
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if workers == 1 or not _suits_threads(root, tasks, total):
-        yield from spread(tasks, progress, what=CONTENTS, total=total, budget=how.budget)
-        return
-    with ThreadPoolExecutor(workers, thread_name_prefix="hashing") as threads:
-        yield from spread(
-            tasks, progress, what=CONTENTS, total=total, executor=threads, window=2 * workers, budget=how.budget
-        )
+    alone = sum(_recipe_size(root, task) for task in tasks) / _FILE * _ALONE
+    return work_off(tasks, progress, what=CONTENTS, alone=alone, budget=how.budget)
+
+
+def _recipe_size(root: Root, task: Task) -> int:
+    try:
+        return root.stat(task.place.recipe).size
+    except OrlopError:
+        return 0  # hashing says what is wrong with it
 
 
 # --- what is wrong -----------------------------------------------------------

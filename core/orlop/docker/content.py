@@ -14,7 +14,6 @@ import os
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from orlop import times
 from orlop.docker import layout, tarsplit
 from orlop.docker.inherited import Inherited
 from orlop.docker.layerplace import Place, version_of
@@ -22,6 +21,7 @@ from orlop.docker.layertree import LayerTree, is_hindrance, pieces, why_of
 from orlop.errors import Cancelled, Escapes, Malformed, NotFound, OrlopError, StorageFailure, WrongKind
 from orlop.fs import Root, join, translate
 from orlop.spread import Told
+from orlop.verified import settled_at
 
 NAMED = 8
 """Wrong files of one layer that are named; the others are counted."""
@@ -178,7 +178,8 @@ class _Work:
             with LayerTree.at(root, place.tree) as tree:
                 if self.task.remember:
                     with contextlib.suppress(NotFound, WrongKind, StorageFailure):  # then nothing is remembered
-                        self.depth = tree.depth(at=times.now())
+                        found = tree.depth()
+                        self.depth = found.versions if settled_at(found.newest) else b""
                 self._hash(root, tree)
         except (NotFound, WrongKind) as error:
             self._unopened(error)

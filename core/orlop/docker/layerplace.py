@@ -3,12 +3,14 @@
 import os
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from orlop.docker import layout
-from orlop.docker.model import Layer, Model
 from orlop.errors import OrlopError
 from orlop.fs import Folder, Root
+
+if TYPE_CHECKING:  # what hashes layers starts without them
+    from orlop.docker.model import Layer, Model
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -23,13 +25,13 @@ class Place:
     """The folder below which its files are."""
 
 
-def place_of(model: Model, layer: Layer) -> Place | None:
+def place_of(model: "Model", layer: "Layer") -> Place | None:
     """Where a layer lies; None where its files are no plain ones, or its record does not say where they are."""
     tree = layout.layer_tree(model.driver, layer.cache_id) if layer.cache_id is not None else None
     return None if tree is None else Place(recipe=layout.tar_split(model.driver, layer.chain_id), tree=tree)
 
 
-def diff_id_of(model: Model, layer: Layer) -> str | None:
+def diff_id_of(model: "Model", layer: "Layer") -> str | None:
     """What a layer must hash to, by a config that lists it, or else by its own record; None where neither says it."""
     for user in model.users_of.get(layer.chain_id, ()):
         image = model.images[user]
@@ -71,7 +73,7 @@ class Versions:
         self._recipes.close()
         self._data.close()
 
-    def of(self, layer: Layer) -> str:
+    def of(self, layer: "Layer") -> str:
         """The version of a layer that has a cache id; empty where it cannot be looked at."""
         cache_id = layer.cache_id or ""
         try:

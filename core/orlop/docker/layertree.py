@@ -13,9 +13,10 @@ import os
 import stat as stat_module
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from operator import itemgetter
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from orlop.errors import Escapes, NoPermission, NotFound, OrlopError, StorageFailure, WrongKind
 from orlop.fs import Folder, Root, join, translate
@@ -24,12 +25,19 @@ PIECE = 1 << 20
 """Bytes that are read at a time."""
 _KEPT = 64
 """Levels of folders that stay open; those below are walked again where a name leaves them."""
-_HOT = 50_000_000
-"""Nanoseconds that a change must be back: file times come from the kernel's coarse clock."""
 _MOST_LINKS = 40
 """Links on one way that are followed, as by Linux."""
 _DEEPEST = 2048
 """Parts of a name: no program can use a path with more."""
+
+
+class Depth(NamedTuple):
+    """How all files of a layer are."""
+
+    versions: bytes
+    """A hash of the versions of all of them, 16 bytes: another one where any file was written or replaced."""
+    newest: int
+    """When one of them was changed last, nanoseconds UTC."""
 
 
 class LayerTree:
@@ -164,13 +172,8 @@ class LayerTree:
                 listed = [(name, found) for name, found in listed if not stat_module.S_ISDIR(found.st_mode)]
             yield path, listed
 
-    def depth(self, *, at: int) -> bytes:
-        """A hash of the versions of everything in it, 16 bytes: another one where any file was written or replaced.
-
-        Empty where something was changed this very moment: one more change would not show.
-
-        Args:
-            at: this moment, nanoseconds UTC.
+    def depth(self) -> Depth:
+        """The versions of everything in it.
 
         Raises:
             As `walk`.
@@ -184,7 +187,7 @@ class LayerTree:
                 newest = changed if changed > newest else newest
                 lines.append(f"{name}\0{stat.st_dev} {stat.st_ino} {stat.st_mtime_ns} {changed} {stat.st_size}")
             found.update("\0\0".join(lines).encode("utf-8", "surrogateescape"))
-        return b"" if at - newest < _HOT else found.digest()
+        return Depth(found.digest(), newest)
 
 
 def cleaned(name: str) -> str:
@@ -216,7 +219,16 @@ def pieces(fd: int, size: int, path: str) -> Iterator[bytes]:
     Raises:
         StorageFailure: the disk does not give them.
     """
-    left = size + 1  # so that a file which grows is seen, and its end mostly without one more call
+    if size >= PIECE:
+        return _pieces(fd, size + 1, path)
+    try:
+        whole = os.read(fd, size + 1)  # so that a file which grows is seen
+    except OSError as error:
+        raise translate(error, "it cannot be read", path) from error
+    return iter((whole,)) if len(whole) >= size else chain((whole,), _pieces(fd, size + 1 - len(whole), path))
+
+
+def _pieces(fd: int, left: int, path: str) -> Iterator[bytes]:
     try:
         while left > 0 and (piece := os.read(fd, min(left, PIECE))):
             left -= len(piece)

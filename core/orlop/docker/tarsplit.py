@@ -28,6 +28,8 @@ _LINE_LIMIT = 16 * 1024 * 1024
 
 _GZIP_HEADER = bytes.fromhex("1f8b08000000000000ff")  # no name, no time, unknown system: as Go's writer begins
 _FILE, _SEGMENT = 1, 2
+_SEGMENT_START = b'{"type":2,"payload":"'
+_SEGMENT_END = re.compile(rb'","position":[0-9]+\}')
 _SEGMENT_LINE = re.compile(rb'\{"type":2,"payload":"([A-Za-z0-9+/]*={0,2})","position":[0-9]+\}')
 _FILE_LINE = re.compile(
     rb'\{"type":1,"name":"([ !#-\[\]-~]+)"(?:,"size":([0-9]{1,18}))?'
@@ -149,10 +151,12 @@ def entries(stream: BinaryIO) -> Iterator[Entry]:
 
 def _usual(line: bytes) -> Entry | None:
     """An entry that is spelled as every engine spells it; None for any other line."""
-    found = _SEGMENT_LINE.fullmatch(line)
     try:
-        if found is not None:
-            return Segment(binascii.a2b_base64(found[1], strict_mode=True))
+        if line.startswith(_SEGMENT_START):
+            end = line.find(b'"', len(_SEGMENT_START))
+            if _SEGMENT_END.fullmatch(line, max(end, 0)) is None:
+                return None
+            return Segment(binascii.a2b_base64(line[len(_SEGMENT_START) : end], strict_mode=True))
         found = _FILE_LINE.fullmatch(line)
         if found is None:
             return None

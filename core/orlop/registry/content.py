@@ -8,7 +8,6 @@ verified before, in the version that its file still has, is passed over
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from orlop import times
@@ -17,16 +16,15 @@ from orlop.errors import Cancelled, NotFound, OrlopError
 from orlop.fs import Folder, Root, translate
 from orlop.progress import CONTENTS, Progress
 from orlop.registry.loose import Stamp, stamp_of
-from orlop.spread import Told, spread
+from orlop.spread import Told
 from orlop.store import Hashing
 from orlop.verified import Proof, VerifiedCache, settled, version_text
+from orlop.workers import work_off
 
 PIECE = 1 << 20
 """Bytes that are read at a time."""
-_MANY = 64 << 20
-"""Bytes of all blobs together from which on threads are worth their start."""
-_LARGE = 128 << 10
-"""Bytes of the mean blob from which on threads do not stand in each other's way."""
+_ALONE = 120e-6
+"""Seconds that Python needs for one blob, beside hashing."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -121,7 +119,7 @@ def tasks(root: Root, items: Iterable[tuple[str, str, int]]) -> list[Task]:
 def hash_all(
     work: Sequence[Task], progress: Progress, hashing: Hashing | None = None, *, root: Root | None = None
 ) -> Iterator[Result]:
-    """Hash files, much of it in threads; each that is hashed gives a result, whatever it is.
+    """Hash files where that is fastest; each that is hashed gives a result, whatever it is.
 
     Args:
         work: what to hash.
@@ -136,17 +134,8 @@ def hash_all(
     how = hashing or Hashing()
     if how.verified is not None and root is not None and not how.again:
         work = [task for task, stamp in _stamped(root, work) if not _known(how.verified, task, stamp)]
-    total = sum(task.size for task in work)
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if workers == 1 or total < _MANY or total < _LARGE * len(work):
-        results = spread(work, progress, what=CONTENTS, total=total, budget=how.budget)
-        yield from (_noted(how, result) for result in results)
-        return
-    with ThreadPoolExecutor(workers, thread_name_prefix="hashing") as threads:
-        results = spread(
-            work, progress, what=CONTENTS, total=total, executor=threads, window=2 * workers, budget=how.budget
-        )
-        yield from (_noted(how, result) for result in results)
+    for result in work_off(work, progress, what=CONTENTS, alone=_ALONE * len(work), budget=how.budget):
+        yield _noted(how, result)
 
 
 def _known(verified: VerifiedCache, task: Task, stamp: Stamp | None) -> bool:

@@ -9,7 +9,6 @@ that its files still have, is not hashed again (`orlop.verified`).
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BufferedReader
 from typing import BinaryIO, TypeAlias, TypeVar, cast
@@ -22,18 +21,19 @@ from orlop.rkt import aci, layout, manifest, treestore
 from orlop.rkt.manifest import ImageManifest
 from orlop.rkt.model import Image, Model, State, Tree
 from orlop.rkt.proven import comparison
-from orlop.spread import BATCH, Task, Told, spread
+from orlop.spread import Task, Told
 from orlop.store import Hashing
 from orlop.verified import Proof, VerifiedCache, Version, settled, version_text
+from orlop.workers import work_off
 
 _BLOCK = 1 << 20
 _LEAST_BLOCK = 1 << 14
-_MANY = 32 << 20
-"""Bytes of all tasks from which on threads are worth their start."""
-_LARGE = 128 << 10
-"""Bytes of the mean task from which on threads do not stand in each other's way."""
-_ROUNDS = 8
-"""Batches for each worker at least, so that all of them end at about the same time."""
+_ARCHIVE = 350e-6
+"""Seconds that Python needs for one archive and its manifest, beside hashing."""
+_FILE = 80e-6
+"""The same for one file of a tree."""
+_TREE_FILE = 16 << 10
+"""Bytes of a tree that has one file more, about."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -237,24 +237,14 @@ def results(
 
 
 def _hash(work: Sequence[Task[R]], progress: Progress, how: Hashing) -> Iterator[R]:
-    """What needs no hashing first, then the largest; in threads where there is more to hash than to hand over."""
+    """What needs no hashing first, then the largest."""
     ordered = sorted(work, key=lambda task: (task.bytes > 0, -task.bytes))
-    total = sum(task.bytes for task in ordered)
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if workers == 1 or total < _MANY or total < _LARGE * len(ordered):
-        yield from spread(ordered, progress, what=CONTENTS, total=total, budget=how.budget)
-        return
-    with ThreadPoolExecutor(workers, thread_name_prefix="hashing") as threads:
-        yield from spread(
-            ordered,
-            progress,
-            what=CONTENTS,
-            total=total,
-            executor=threads,
-            window=2 * workers,
-            batch=min(BATCH, total // (workers * _ROUNDS)),
-            budget=how.budget,
-        )
+    alone = sum(_alone(task) for task in ordered)
+    return work_off(ordered, progress, what=CONTENTS, alone=alone, budget=how.budget)
+
+
+def _alone(task: Task[R]) -> float:
+    return _ARCHIVE + (task.bytes / _TREE_FILE * _FILE if isinstance(task, TreeTask) else 0.0)
 
 
 # --- what there is to do -----------------------------------------------------
