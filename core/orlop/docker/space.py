@@ -5,7 +5,7 @@ moby: image/fs.go, layer/filestore.go, daemon/graphdriver, daemon/daemon.go (``t
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -111,12 +111,34 @@ class _Places:
             self.folders = unrecorded.folders(self.root, self.model)
         except OrlopError:
             return
-        for folder in self.folders:
-            self.claims[folder.path] = {
-                Owner.LAYER: Account("layer", folder.subject),
-                Owner.CONTAINER: Account("written", folder.subject),
-                Owner.DEBRIS: Account("debris", folder.subject),
-            }.get(folder.owner, Account("folder", folder.name))
+        owners = {folder.name: _owner(folder) for folder in self.folders}
+        self.claims |= {folder.path: owners[folder.name] for folder in self.folders}
+        if self.model.driver == "overlay2":
+            self._short_names(owners)
+
+    def _short_names(self, owners: Mapping[str, Account]) -> None:
+        """overlay2's links to layers, each a block of its own: their text is too long for an inode of ext4."""
+        try:
+            with self.root.folder(layout.link("").rstrip("/")) as links:
+                for name, kind in links.kinds():
+                    target = links.link_target(name) if kind == "link" else ""
+                    owner = owners.get(target.removeprefix("../").removesuffix("/diff"))
+                    if owner is not None:
+                        self.claims[layout.link(name)] = owner
+        except OrlopError:
+            return  # what is left of them counts as the driver's
+
+
+def _owner(folder: DataFolder) -> Account:
+    match folder.owner:
+        case Owner.LAYER:
+            return Account("layer", folder.subject)
+        case Owner.CONTAINER:
+            return Account("written", folder.subject)
+        case Owner.DEBRIS:
+            return Account("debris", folder.subject)
+        case _:
+            return Account("folder", folder.name)
 
 
 # --- what it is for ------------------------------------------------------------
@@ -184,7 +206,7 @@ class _Counting:
             use=use,
             bytes=self._of("layer", layer.chain_id),
             path=layer.data_path or layout.layer(self._model.driver, layer.chain_id),
-            remark=remark or needed_by("image", (key.name or key.id for key in keys)),
+            remark=remark or needed_by("image", _named(keys)),
             images=keys,
         )
 
@@ -388,6 +410,11 @@ class _Counting:
     def _is_counted(self, chain_id: str) -> bool:
         layer = self._model.layers.get(chain_id)
         return layer is not None and layer.cache_id is not None
+
+
+def _named(keys: Iterable[Key]) -> list[str]:
+    """Names of images for people, those without one last."""
+    return [key.name or key.id for key in sorted(keys, key=lambda key: (key.name is None, key.name or key.id))]
 
 
 def _is_builders(model: Model, mount: str) -> bool:

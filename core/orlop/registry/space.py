@@ -77,7 +77,10 @@ class _Counting:
         self._needs = {key: _needs(model, model.repositories[key[0]], key[1]) for key in self._keys}
         """Repository and digest of each manifest → digests of the blobs that it needs, its own included."""
         self._users: dict[str, list[tuple[str, str]]] = {}
+        self._needed_in: dict[str, set[str]] = {}
+        """Repository → digests of the blobs that its manifests need."""
         for at, blobs in self._needs.items():
+            self._needed_in.setdefault(at[0], set()).update(blobs)
             for digest in blobs:
                 self._users.setdefault(digest, []).append(at)
 
@@ -120,8 +123,8 @@ class _Counting:
         yield group("cannot tell whether needed", Use.UNKNOWN, others[Use.UNKNOWN])
 
     def _repository(self, name: str, parts: list[Part]) -> Part:
-        blobs = {digest for at, needed in self._needs.items() if at[0] == name for digest in needed}
-        shared = self._usage.takes([Account("blob", digest) for digest in blobs]) - sum(part.bytes for part in parts)
+        blobs = [Account("blob", digest) for digest in self._needed_in.get(name, ())]
+        shared = self._usage.takes(blobs) - sum(part.bytes for part in parts)
         remark = f"its own; {shared} bytes more it shares with others" if shared > 0 else "all of it its own"
         path = self._model.repositories[name].path
         return group(f"repository {name}", Use.CONTENT, parts, path=path, remark=remark)
@@ -133,7 +136,7 @@ class _Counting:
         use, remark = Use.CONTENT, because
         if users:
             keys = tuple(sorted({self._keys[at] for at in users}))
-            remark = needed_by("image", (_title(key) for key in keys))
+            remark = needed_by("image", (_title(key) for key in sorted(keys, key=lambda key: (key.name is None, key))))
         else:
             keys = ()
             if not because:

@@ -127,7 +127,7 @@ class _Counting:
             use=use,
             bytes=self._of("tree", tree.id),
             path=tree.path,
-            remark=f"{of}; {tree.problem or remark}",
+            remark="; ".join(filter(None, (of, tree.problem, remark))),
             images=keys,
         )
 
