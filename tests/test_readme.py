@@ -15,7 +15,7 @@ README = (Path(__file__).parents[1] / "README.md").read_text()
 
 
 def test_every_command_is_in_the_table() -> None:
-    named = set(re.findall(r"`([a-z]+)(?: PATH[^`]*| \[RULE\])?`", README))
+    named = set(re.findall(r"`([a-z]+)(?: PATH[^`]*| \[RULE\]| show)?`", README))
 
     assert set(COMMANDS) <= named
 

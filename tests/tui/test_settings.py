@@ -8,8 +8,8 @@ from orlop.errors import NotFound
 from orlop_tui.__main__ import main
 from orlop_tui.app import OrlopApp
 from orlop_tui.gateway import Gateway
-from orlop_tui.screens.dialog import Notice
 from orlop_tui.screens.keymap import bindings, checked
+from orlop_tui.screens.searching import Search
 from orlop_tui.settings import BadSettings, load
 
 Write = Callable[[str], dict[str, str]]
@@ -173,7 +173,7 @@ async def test_a_key_that_was_chosen_does_what_it_should_and_is_shown(write: Wri
         assert hints == ["H"]
         await pilot.press("H")
         await pilot.pause()
-        assert isinstance(app.screen, Notice)
+        assert isinstance(app.screen, Search)
 
 
 async def test_whoever_wants_no_colour_gets_none_in_any_theme(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

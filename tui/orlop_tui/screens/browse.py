@@ -20,9 +20,10 @@ from orlop_tui.screens import wording
 from orlop_tui.screens.changes import Changes
 from orlop_tui.screens.dialog import Choice, Confirm, Menu, Notice
 from orlop_tui.screens.lookkeys import LookKeys
+from orlop_tui.screens.searching import Search
 from orlop_tui.screens.stores import OpenStore
 from orlop_tui.widgets.keyline import KeyLine
-from orlop_tui.widgets.lines import Role, line, span
+from orlop_tui.widgets.lines import Line, Role, line, span
 from orlop_tui.widgets.shown import Shown
 from orlop_tui.widgets.store_table import StoreTable
 
@@ -71,6 +72,7 @@ class Browse(LookKeys):
         Binding("R", "rescan", "read the store again", id="rescan"),
         Binding("L", "log", "what happened so far", id="log"),
         Binding("colon", "app.command_palette", "all commands", id="palette"),
+        Binding("x", "actions", "all actions, and why some cannot be done now", id="actions"),
         Binding("question_mark,f1", "help", "help", id="help"),
         Binding("q", "quit", "quit", id="quit"),
     ]
@@ -355,10 +357,23 @@ class Browse(LookKeys):
         self.app.push_screen(Notice("What happened so far", lines))
 
     def action_help(self) -> None:
-        lines = wording.help_lines(
+        self.app.push_screen(Search("Help", lambda: (*self._deeds(), *wording.glossary())))
+
+    def action_actions(self) -> None:
+        self.app.push_screen(Search("All actions", self._deeds, enters="do it"), self._do)
+
+    def _deeds(self) -> Iterable[tuple[str, Sequence[Line]]]:
+        return wording.deeds(
             self.active_bindings, self.why_not, lambda active: self.app.get_key_display(active.binding)
         )
-        self.app.push_screen(Notice("Keys", list(lines)))
+
+    async def _do(self, action: str | None) -> None:
+        if action is None:
+            return
+        if self.focused is not None and hasattr(self.focused, f"action_{action.partition('(')[0]}"):
+            await self.app.run_action(action, self.focused)
+        else:
+            await self.run_action(action)
 
     def action_quit(self) -> None:
         self.leave()

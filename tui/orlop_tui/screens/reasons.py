@@ -122,7 +122,7 @@ _REASONS: Mapping[str, Callable[[OpenStore, object | None], str]] = {
 _ALWAYS = frozenset(
     {"help", "quit", "log", "info", "stores", "back", "return", "pane", "next_pane", "zoom", "to_list", "follow"}
     | {"whole", "focus_next", "focus_previous", "command_palette", "leave_filter", "interrupt"}
-    | {"move", "page", "end", "down", "up"}
+    | {"move", "page", "end", "down", "up", "actions", "suspend_process"}
 )
 _WRITES = frozenset(
     {"delete", "tag", "untag", "undo", "lock"} | {"remove_repository", "clean", "repair", "latest", "fetch"}

@@ -9,6 +9,7 @@ from orlop.errors import OrlopError
 from orlop.plan import Refusal
 from orlop.records import EngineState
 from orlop_tui import format as words
+from orlop_tui.screens.searching import Deed
 from orlop_tui.screens.stores import OpenStore
 from orlop_tui.widgets.kindwords import bytes_of, engine_words
 from orlop_tui.widgets.lines import BLANK, Line, Role, Span, Spans, fit, fold, line, span
@@ -169,10 +170,10 @@ def stores_note(store: OpenStore) -> str:
     return f"{held}, {words.size(snapshot.total_size)} {bytes_of(store.kind)}  {snapshot.identity.path}"
 
 
-def help_lines(
+def deeds(
     bindings: Mapping[str, ActiveBinding], why_not: Callable[[str], str], shown: Callable[[ActiveBinding], str]
-) -> Iterable[Line]:
-    """Every key that does something here, from the live bindings.
+) -> Iterable[tuple[str, Sequence[Line]]]:
+    """Every key that does something here, from the live bindings, in groups.
 
     Args:
         bindings: the screen's active bindings, by key.
@@ -187,18 +188,19 @@ def help_lines(
         _, keys = group.setdefault(active.binding.action, (active.binding.description, []))
         keys.append(shown(active))
     for title, actions in groups.items():
-        yield line(span(title, Role.HEADING))
-        for action, (description, keys) in actions.items():
-            reason = why_not(action.removeprefix("app."))
-            said = f"{description}  (not now: {reason})" if reason else description
-            head = span(fit(" ".join(dict.fromkeys(keys)), 20), Role.KEY)
-            yield line(head, span(said, Role.FAINT if reason else Role.PLAIN))
-        yield BLANK
+        yield (
+            title,
+            [
+                Deed(action, " ".join(dict.fromkeys(keys)), description, why_not(action.removeprefix("app."))).drawn()
+                for action, (description, keys) in actions.items()
+            ],
+        )
+
+
+def glossary() -> Iterable[tuple[str, Sequence[Line]]]:
+    """What the filter understands, and what the words of the list mean."""
     for title, entries in (("Filter: every word must hold", _FILTER_HELP), ("Words of the list", _STATE_HELP)):
-        yield line(span(title, Role.HEADING))
-        for text, about in entries:
-            yield line(span(fit(text, 20), Role.KEY), span(about))
-        yield BLANK
+        yield title, [line(span(fit(text, 20), Role.KEY), span(about)) for text, about in entries]
 
 
 def _own_actions(node: type) -> set[str]:

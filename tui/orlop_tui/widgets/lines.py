@@ -334,6 +334,8 @@ class LinesView(ScrollView, Painted, can_focus=True, inherit_bindings=False):
         self._built_for = -1
         self.lines: Sequence[Line] = ()
         self.cursor: int | None = None
+        self.always_shows_cursor = False
+        """Also while something else, such as a line for typing, has the keys."""
 
     # --- content
 
@@ -387,7 +389,7 @@ class LinesView(ScrollView, Painted, can_focus=True, inherit_bindings=False):
         if place >= len(self.lines):
             return self.paint((), width)
         over = None
-        if place == self.cursor and self.has_focus:
+        if place == self.cursor and (self.has_focus or self.always_shows_cursor):
             over = self.look("lines--cursor")
         return self.paint(self.lines[place].spans, width, over=over)
 
