@@ -1,7 +1,10 @@
 """Every inode below a root is counted once, as `du -x` does, for whoever claims its place."""
 
 import os
+import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -126,6 +129,37 @@ def test_a_tree_deeper_than_folders_may_be_open_is_counted_whole(tmp_path: Path)
 
     assert (found.files, found.unreadable) == (801, ())
     assert found.total == du(tmp_path)
+
+
+@pytest.fixture
+def nobody() -> Iterator[Path]:
+    """A folder of a user who is not root, and that user's rights."""
+    folder = Path(tempfile.mkdtemp(prefix="orlop-"))
+    if os.geteuid() != 0:
+        yield folder
+        shutil.rmtree(folder)
+        return
+    os.chown(folder, 65534, 65534)
+    os.seteuid(65534)
+    try:
+        yield folder
+    finally:
+        os.seteuid(0)
+        shutil.rmtree(folder)
+
+
+def test_what_may_not_be_read_is_named_and_du_says_the_same(nobody: Path) -> None:
+    for name, mode in (("closed", 0o000), ("listed", 0o400), ("open", 0o700)):
+        (nobody / name / "inner").mkdir(parents=True)
+        (nobody / name / "file").write_bytes(b"x" * 5000)
+        (nobody / name).chmod(mode)
+
+    found = counted(nobody)
+
+    assert found.total == du(nobody)
+    assert sorted(found.unreadable) == [("closed", "permission denied"), ("listed", "permission denied")]
+    for name in ("closed", "listed"):
+        (nobody / name).chmod(0o700)
 
 
 def test_a_walk_can_be_stopped(tmp_path: Path) -> None:
