@@ -72,6 +72,12 @@ class Clean:
     """Only what was last changed before this time: nanoseconds UTC."""
     untagged: bool = False
     """Whether an image without a name goes too, where nothing else needs it."""
+    only: tuple[str, ...] | None = None
+    """The parts of the plan that are wanted, by `orlop.plan.Part.name`; None for all."""
+
+    def wants(self, part: str) -> bool:
+        """Whether a part is wanted."""
+        return self.only is None or part in self.only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +158,11 @@ _NAMES: Mapping[str, Callable[["_Members"], Intent]] = {
     "drop-uploads": lambda m: DropUploads(
         before=m.whole("before"), uploads=None if m.absent("uploads") else m.texts("uploads")
     ),
-    "clean": lambda m: Clean(before=m.whole("before"), untagged=m.flag("untagged")),
+    "clean": lambda m: Clean(
+        before=m.whole("before"),
+        untagged=m.flag("untagged"),
+        only=None if m.absent("only") else m.texts("only"),
+    ),
     "repair": lambda m: Repair(findings=m.triples("findings"), guess=m.flag("guess")),
     "import": lambda m: Import(
         staged=m.text("staged"),
@@ -190,8 +200,8 @@ def _members(intent: Intent) -> dict[str, object]:
     found: dict[str, object] = {}
     for field in dataclasses.fields(intent):
         value = getattr(intent, field.name)
-        if field.name == "scope" and not value:
-            continue  # what a kind without scopes never wrote
+        if (field.name == "scope" and not value) or (field.name == "only" and value is None):
+            continue  # what a kind without scopes, and an earlier version, never wrote
         found[field.name] = _members(value) if isinstance(value, PutRemote) else _plain(value)
     return found
 

@@ -5,14 +5,15 @@ is bound to what it saw: applying makes it anew under the store's lock and
 refuses when anything differs (`fingerprint`).
 """
 
+import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from orlop.errors import Malformed, Unsupported
-from orlop.intent import Intent, intent_from_json, intent_to_json
+from orlop.intent import Clean, Intent, intent_from_json, intent_to_json
 
 # --- steps -----------------------------------------------------------------
 
@@ -148,6 +149,18 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One part of a plan that can be had without the others."""
+
+    name: str
+    """One word, as in `orlop.intent.Clean.only`: ``layers``, ``blobs``, ``debris``, …"""
+    things: int
+    """How many go."""
+    bytes: int
+    """What they free when the quarantine is emptied."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What will be done, in order, and nothing else."""
 
@@ -172,6 +185,8 @@ class Plan:
     """Images that stay and need those layers; for people, and no part of the plan's identity."""
     bytes_added: int = 0
     """Bytes of content that was not in the store before."""
+    parts: tuple[Part, ...] = ()
+    """What it is made of, where a person can choose among it; no part of the plan's identity."""
     weighty: bool = False
     """Whether a person should type the count before it is done: many images, or a repository's last tag."""
     reveals: tuple[tuple[str, str, str], ...] = ()
@@ -204,7 +219,42 @@ class Plan:
             "bytes_kept": self.bytes_kept,
             "bytes_added": self.bytes_added,
             "reasons": [reason.to_json() for reason in self.reasons],
+            **({"parts": [dataclasses.asdict(part) for part in self.parts]} if self.parts else {}),
         }
+
+
+class Parts:
+    """The parts of a plan to clean, counted while it is made.
+
+    Args:
+        intent: which of them are wanted.
+        names: all that there are.
+
+    Raises:
+        Malformed: something else is wanted.
+    """
+
+    def __init__(self, intent: Clean, names: Iterable[str]) -> None:
+        known = tuple(names)
+        unknown = sorted(set(intent.only or ()) - set(known))
+        if unknown:
+            do = f"there are {', '.join(known)}"
+            raise Malformed(f"there is no part {unknown[0]!r} to be cleaned", field="only", do=do)
+        self.found: list[Part] = []
+        self._things = self._bytes = 0
+
+    def add(self, name: str, things: int, steps: Iterable[Step]) -> None:
+        """Note a part, where there is anything of it.
+
+        Args:
+            name: its word.
+            things: how many things go so far, with the parts before.
+            steps: all steps so far.
+        """
+        freed = sum(step.bytes for step in steps if isinstance(step, Quarantine))
+        if things > self._things:
+            self.found.append(Part(name=name, things=things - self._things, bytes=freed - self._bytes))
+        self._things, self._bytes = things, freed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

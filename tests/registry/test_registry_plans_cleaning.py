@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -420,3 +421,13 @@ def test_a_named_upload_that_is_too_young_is_refused_and_one_that_is_gone_not_fo
     assert reason.startswith(f"app/{UUID}: it was begun or written to since")
     with pytest.raises(NotFound):
         planning.ask(DropUploads(before=YESTERDAY, uploads=("app/other",)))
+
+
+def test_a_blob_that_a_link_leads_to_stays_where_links_do(planning: Planning) -> None:
+    planning.storage.image("app", "v1")
+    loose = planning.storage.layer("app", b"no manifest names this")
+    planning.storage.age()
+    link = f"repositories/app/_layers/{loose.replace(':', '/')}"
+    assert moved(planning.plan(replace(CLEAN, only=("blobs",)))) == []
+    assert moved(planning.plan(replace(CLEAN, only=("links",)))) == [link]
+    assert moved(planning.plan(replace(CLEAN, only=("blobs", "links")))) == [link, blob(loose)]

@@ -59,7 +59,8 @@ def _calls(intent: Intent) -> list[tuple[str, list[str]]]:
         case DropUploads():
             return [("clean", ["--uploads", *(intent.uploads or ()), *_before(intent.before)])]
         case Clean():
-            return [("clean", [*(["--untagged"] if intent.untagged else []), *_before(intent.before)])]
+            only = [] if intent.only is None else ["--only", *intent.only]
+            return [("clean", [*(["--untagged"] if intent.untagged else []), *_before(intent.before), *only])]
         case Repair():
             terms = [f"{rule}:{subject or place}" for rule, place, subject in intent.findings]
             options = ["--content"] if any(rule in _OF_CONTENT for rule, _, _ in intent.findings) else []

@@ -5,7 +5,8 @@ one of them cannot be read, nothing that it might need goes, and the plan says s
 Nothing of BuildKit's is ever touched: `docker builder prune` is for that.
 """
 
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
+from dataclasses import replace
 
 from orlop.docker import detail, imagefiles, layout, unrecorded
 from orlop.docker.check import LAYERS_LOST, LAYERS_UNKNOWN
@@ -18,8 +19,12 @@ from orlop.docker.unrecorded import DataFolder, Owner
 from orlop.errors import OrlopError
 from orlop.fs import Root, join
 from orlop.intent import Clean, Unmap
-from orlop.plan import Plan, Refusal
+from orlop.plan import Parts, Plan, Refusal
 from orlop.records import StoreId
+
+PARTS = ("images", "mounts", "layers", "data", "debris", "mappings")
+"""What can be cleaned by itself, in the order in which it goes; images go only where untagged ones are to, with layers.
+"""
 
 _UNTOUCHED = "foreign"
 
@@ -30,16 +35,19 @@ def plan_clean(root: Root, model: Model, identity: StoreId, intent: Clean) -> Pl
     Raises:
         NoPermission, StorageFailure: something that would go cannot be looked at.
     """
+    parts = Parts(intent, PARTS)
     sweep = _Sweep(root, model, identity, intent)
-    for part in (sweep.images, sweep.mounts, sweep.layers, sweep.data, sweep.debris, sweep.mappings):
-        if not sweep.steps.is_full():  # what comes first needs what comes later, so the rest may wait
-            part()
+    for name, take in zip(PARTS, sweep.takes(), strict=True):
+        if intent.wants(name) and not sweep.steps.is_full():  # what comes first needs what comes later: it may wait
+            take()
+            parts.add(name, sweep.things, sweep.steps.steps)
     sweep.remarks()
     if sweep.steps.obstacles:
         return Refusal(action="clean", reasons=tuple(sweep.steps.obstacles))
     action = "clean: " + (", ".join(sweep.counted()) or "nothing to remove")
     gone = len(sweep.going_images)
-    return sweep.steps.plan(identity, intent, action, weighty=gone > MANY)
+    plan = sweep.steps.plan(identity, intent, action, weighty=gone > MANY)
+    return replace(plan, parts=tuple(parts.found))
 
 
 class _Sweep:
@@ -56,16 +64,28 @@ class _Sweep:
         self._kept: dict[tuple[str, str], int] = {}
         self._folders = self._looked()
         self._lost_mounts = self._why_no_mount()
-        self._going_mounts = {name for name, mount in model.mounts.items() if self._is_orphan(name, mount)}
+        self._going_mounts = {
+            name for name, mount in model.mounts.items() if intent.wants("mounts") and self._is_orphan(name, mount)
+        }
         self.going_images: frozenset[str] = frozenset()
         self._going_layers: tuple[str, ...] = ()
         self._blocked = self._why_no_layer()
-        if not self._blocked:
-            self.going_images = frozenset(self._untagged()) if intent.untagged else frozenset()
+        if not self._blocked and intent.wants("layers"):
+            untagged = intent.untagged and intent.wants("images")
+            self.going_images = frozenset(self._untagged()) if untagged else frozenset()
             self._going_layers = self._unneeded()
             self._blocked = next(refusals(model, self._going_layers, self.going_images), "")
         if self._blocked:  # an image without its layers would only make them harder to explain
             self.going_images, self._going_layers = frozenset(), ()
+
+    @property
+    def things(self) -> int:
+        """How many things go so far."""
+        return sum(self._counts.values())
+
+    def takes(self) -> tuple[Callable[[], None], ...]:
+        """What takes each of `PARTS`."""
+        return (self.images, self.mounts, self.layers, self.data, self.debris, self.mappings)
 
     def counted(self) -> Iterator[str]:
         """What goes, each kind with its number."""

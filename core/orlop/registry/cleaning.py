@@ -5,11 +5,12 @@ collection (``registry/storage/garbagecollect.go``) it follows indexes and subje
 leaves alone what is new, hides nothing behind one bad file, and can be taken back.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from orlop.fs import Root
 from orlop.intent import Clean
-from orlop.plan import Plan, Refusal
+from orlop.plan import Parts, Plan, Refusal
 from orlop.records import StoreId
 from orlop.registry import place
 from orlop.registry.layout import MODERN
@@ -20,6 +21,9 @@ from orlop.registry.planning import MANY, Steps, counted, folder_of, move_reposi
 MOST = 50_000
 """Things that one plan removes at most: the journal of a change must be read again."""
 
+PARTS = ("repositories", "manifests", "links", "blobs", "folders", "debris")
+"""What can be cleaned by itself, in the order in which it goes; manifests go only where untagged ones are to."""
+
 _HIDDEN = (State.UNREADABLE, State.WRONG_KIND)
 
 
@@ -29,20 +33,23 @@ def plan_clean(root: Root, model: Model, identity: StoreId, intent: Clean) -> Pl
     Where a manifest cannot be read, all that its repository links stays; where a part of the
     tree cannot be followed, or no folder of repositories is there, every blob stays; reasons say so.
     """
-    marks = mark(model, before=intent.before, untagged=intent.untagged)
+    marks = mark(model, before=intent.before, untagged=intent.untagged and intent.wants("manifests"))
     repositories = place.repositories(model.base)
     if not marks.blocked and not root.exists(repositories):  # a volume that is not mounted, a copy cut short
         marks.blocked = f"{repositories} is not there, so what needs them cannot be known"
+    parts = Parts(intent, PARTS)
     sweep = _Sweep(root, model, intent, marks)
-    for part in (sweep.repositories, sweep.revisions, sweep.links, sweep.blobs, sweep.empty_folders, sweep.debris):
-        if not sweep.is_full():  # what comes first needs what comes later, so the rest may wait
-            part()
+    for name, take in zip(PARTS, sweep.takes(), strict=True):
+        if intent.wants(name) and not sweep.is_full():  # what comes first needs what comes later, so the rest may wait
+            take()
+            parts.add(name, sweep.things, sweep.steps.steps)
     sweep.remarks()
     steps = sweep.steps
     if steps.obstacles:
         return Refusal(action="clean", reasons=tuple(steps.obstacles))
     action = "clean: " + (", ".join(sweep.counted()) or "nothing to remove")
-    return steps.plan(identity, intent, action, kept=sweep.kept_bytes, weighty=len(steps.images) > MANY)
+    plan = steps.plan(identity, intent, action, kept=sweep.kept_bytes, weighty=len(steps.images) > MANY)
+    return replace(plan, parts=tuple(parts.found))
 
 
 class _Sweep:
@@ -57,11 +64,22 @@ class _Sweep:
         self._counts: dict[str, int] = {}
         entries = model.cache.entries if model.cache is not None else ()
         self._cached = {(entry.repository, entry.digest) for entry in entries}
-        self._empty = {found.name for found in model.repositories.values() if self._will_be_empty(found)}
+        wanted = model.repositories.values() if intent.wants("repositories") else ()
+        self._empty = {found.name for found in wanted if self._will_be_empty(found)}
+        self._links_go = intent.wants("links")
 
     def is_full(self) -> bool:
         """Whether the plan has as many steps as one can."""
         return len(self.steps.steps) >= MOST
+
+    @property
+    def things(self) -> int:
+        """How many things go so far."""
+        return sum(self._counts.values())
+
+    def takes(self) -> tuple[Callable[[], None], ...]:
+        """What takes each of `PARTS`."""
+        return (self.repositories, self.revisions, self.links, self.blobs, self.empty_folders, self.debris)
 
     def counted(self) -> Iterator[str]:
         """What goes, each kind with its number."""
@@ -109,6 +127,8 @@ class _Sweep:
         for digest, blob in sorted(self.model.blobs.items()):
             if self.is_full():
                 return
+            if not self._links_go and self.model.linked_in.get(digest):
+                continue  # a link that stays would lead to nothing
             if digest not in self.marks.blobs and self.steps.move(place.blob_folder(self.model.base, digest)):
                 self._say("blob", digest, f"{blob.size} bytes; {self._why_none(blob)}")
 

@@ -5,11 +5,12 @@ their last use; images that can be used stay here. An archive without a row that
 its key says is no garbage but half an image: a repair gives it its row.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from orlop.fs import Root
 from orlop.intent import Clean
-from orlop.plan import Plan, Refusal
+from orlop.plan import Parts, Plan, Refusal
 from orlop.records import StoreId
 from orlop.rkt import catalogue, layout
 from orlop.rkt.changeable import unchangeable
@@ -17,6 +18,11 @@ from orlop.rkt.leftovers import LOCK_FILE, TEMPORARY
 from orlop.rkt.model import CatalogueState, Image, Model, State
 from orlop.rkt.planning import Steps, counted, hashed, short, title
 from orlop.rkt.remoteplans import shown
+
+PARTS = ("trees", "debris", "remotes", "rows", "archives", "manifests")
+"""What can be cleaned by itself."""
+_WITHOUT_ROWS = ("trees", "debris")
+"""What can be cleaned though the catalogue cannot be changed."""
 
 _GONE = (State.MISSING, State.WRONG_KIND)
 
@@ -27,22 +33,22 @@ def plan_clean(root: Root, model: Model, identity: StoreId, intent: Clean) -> Pl
     Raises:
         Changed, NoPermission, StorageFailure: as `Steps.plan`; an archive without a row cannot be hashed.
     """
+    parts = Parts(intent, PARTS)
     sweep = _Sweep(root, model, intent.before)
-    sweep.trees()
-    sweep.debris()
-    if (bad := unchangeable(root, model)) is None:
-        sweep.remotes()
-        sweep.rows()
-        sweep.archives()
-        sweep.manifests()
-    elif model.catalogue.state in (CatalogueState.OLD, CatalogueState.LATER):
+    bad = unchangeable(root, model)
+    if bad is not None and model.catalogue.state in (CatalogueState.OLD, CatalogueState.LATER):
         return Refusal(action="clean", reasons=bad.reasons, do=bad.do)
-    else:
+    for name, take in zip(PARTS, sweep.takes(), strict=True):
+        if intent.wants(name) and (bad is None or name in _WITHOUT_ROWS):
+            take()
+            parts.add(name, sweep.things, sweep.steps.taken)
+    if bad is not None:
         sweep.keep_all(bad.reasons[0])
     if intent.untagged:
         sweep.steps.say("note", "images without a name", "there are none: the name is inside an image's manifest")
     action = "clean: " + (", ".join(sweep.counted()) or "nothing to remove")
-    return sweep.steps.plan(identity, intent, action)
+    plan = sweep.steps.plan(identity, intent, action)
+    return plan if isinstance(plan, Refusal) else replace(plan, parts=tuple(parts.found))
 
 
 class _Sweep:
@@ -54,6 +60,15 @@ class _Sweep:
         self.before = before
         self.steps = Steps(root, model)
         self._counts: dict[str, int] = {}
+
+    @property
+    def things(self) -> int:
+        """How many things go so far."""
+        return sum(self._counts.values())
+
+    def takes(self) -> tuple[Callable[[], None], ...]:
+        """What takes each of `PARTS`."""
+        return (self.trees, self.debris, self.remotes, self.rows, self.archives, self.manifests)
 
     def counted(self) -> Iterator[str]:
         """What goes, each kind with its number."""

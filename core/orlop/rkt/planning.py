@@ -219,6 +219,11 @@ class Steps:
 
     # --- the end ---------------------------------------------------------------
 
+    @property
+    def taken(self) -> tuple[Step, ...]:
+        """The steps so far, but for that on the catalogue."""
+        return (*self._first, *self._last)
+
     def plan(
         self, identity: StoreId, intent: Intent, action: str, *, do: str = "", rows: bool = False
     ) -> Plan | Refusal:

@@ -338,6 +338,12 @@ def _add_upkeep(commands: "argparse._SubParsersAction[Parser]") -> None:
         "--uploads", metavar="REPOSITORY/ID", nargs="*", help="uploads and nothing else: these, or every abandoned one"
     )
     made.add_argument("--untagged", action="store_true", help="images without a name too, where nothing needs them")
+    made.add_argument(
+        "--only",
+        metavar="PART",
+        nargs="+",
+        help="only these parts: layers, blobs, trees, debris …; an unknown one lists them",
+    )
     made.add_argument("--older", metavar="AGE", help="only what nobody touched for so long: 24h (as if not given), 7d")
     made.add_argument("--before", metavar="TIME", help="the same as a time: 2026-08-29T10:14:07Z")
     _add_plan(made)

@@ -28,12 +28,16 @@ def clean(arguments: argparse.Namespace) -> int:
         raise Usage("give --older or --before, not both")
     if arguments.uploads is not None and arguments.untagged:
         raise Usage("--uploads removes uploads and nothing else: leave --untagged out")
+    if arguments.uploads is not None and arguments.only is not None:
+        raise Usage("--uploads removes uploads and nothing else: leave --only out")
     with opening.one(arguments.path, arguments.driver) as store:
         if arguments.uploads is not None:
             before = _before(arguments, _UPLOAD_GRACE)
             chosen = tuple(dict.fromkeys(arguments.uploads)) or None
             return change(store, DropUploads(before=before, uploads=chosen), arguments)
-        return change(store, Clean(before=_before(arguments, _GRACE), untagged=arguments.untagged), arguments)
+        only = tuple(dict.fromkeys(arguments.only)) if arguments.only is not None else None
+        intent = Clean(before=_before(arguments, _GRACE), untagged=arguments.untagged, only=only)
+        return change(store, intent, arguments)
 
 
 def _before(arguments: argparse.Namespace, grace: str) -> int:
