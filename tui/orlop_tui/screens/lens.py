@@ -174,6 +174,10 @@ class LensDialog(Dialog[Wish]):
 
     # --- keys
 
+    def _fit_body(self) -> None:
+        super()._fit_body()
+        self._show_keys()  # the line under the cursor is known once there is a width
+
     @property
     def _target(self) -> object | None:
         current = self.query_one("#said", LinesView).current if self.is_mounted else None

@@ -121,13 +121,16 @@ class LensKeys(JobKeys):
             self._seek = seek
             self.action_pane(Pane.DIGESTS)
             self.set_focus(self.panes)
-            self.find_line()
+            self.call_after_refresh(self.find_line)
 
     def find_line(self, *, last: bool = False) -> None:
         """Put the cursor of the panes on the line that is sought, if one is; `last`: it comes no more.
 
         What is not among the digests is among the layers.
         """
+        row, shown = self.row, self._shown
+        if row is None or shown.row is None or shown.row.key != row.key or shown.detail is None:
+            return  # what the panes show is not read yet, or of another row
         if not self._seek or self._line_found():
             return
         if last and self.pane is Pane.DIGESTS and not self.is_stacked:
@@ -204,9 +207,8 @@ class LensKeys(JobKeys):
         self._set_view(place.view)
         if place.line:
             self._seek = (place.line,)
-            self.draw_panes()
             self.set_focus(self.panes)
-            self.find_line()
+            self.call_after_refresh(self.find_line)
 
     # --- what the store answers
 
