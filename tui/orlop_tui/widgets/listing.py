@@ -116,6 +116,8 @@ class Listing:
         self._orders: dict[Sort, list[int]] = {}
         self._under: dict[Key, Key] | None = None
         """The row above of each row that is grouped under another; made when first needed."""
+        self.said: dict[Key, str] = {}
+        """Words that stand under STATE for a while: that a row is new, or how far its verifying is."""
 
     # --- what is where
 

@@ -131,9 +131,10 @@ class StoreTable(ScrollView, Painted, can_focus=True, inherit_bindings=False):
             name, tag, *others = fields
             fields = [name._replace(width=name.width + 1 + tag.width), *others]
         for field in fields:
-            text = cell(row, field.column, self.now, depth=depth)
+            said = self.listing.said.get(row.key, "") if field.column is Column.STATE else ""
+            text = said or cell(row, field.column, self.now, depth=depth)
             text = fit(text, field.width, right=field.right, middle=True)
-            pieces.append(Span(text + " ", self._role(row, field.column)))
+            pieces.append(Span(text + " ", Role.KEY if said else self._role(row, field.column)))
         return self.paint(pieces, width, over=self._over(under, marked))
 
     def _role(self, row: Row, column: Column) -> Role:
