@@ -144,6 +144,8 @@ class Snapshot:
     engine_text: str
     """One clause: which lock says so, and who holds it where that is known."""
     notes: tuple[Note, ...]
+    partial: bool = False
+    """Whether the store is still being read: some or all of the names, of which nothing else is known yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,11 @@
 """A re-read of what changed shows exactly what opening the store anew shows."""
 
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -42,8 +44,12 @@ class World:
         self.touch(layout.config(DRIVER, made.id))
         self.touch(layout.metadata(DRIVER, made.id))
         self.touch(layout.layer(DRIVER, made.layers[-1].chain_id))
-        for layer in made.layers:  # those below are written again where they were lost
-            self.touch(f"overlay2/{layer.cache_id}")
+
+    def change(self, how: "Callable[[World], None]") -> None:
+        """Change something, with a hint for each folder of layer data that came or went meanwhile."""
+        before = set(os.listdir(self.data.at("overlay2")))
+        how(self)
+        self.hints += [f"overlay2/{name}" for name in before ^ set(os.listdir(self.data.at("overlay2")))]
 
     def tag(self) -> None:
         self.count += 1
@@ -84,6 +90,58 @@ class World:
         self.touch(layout.container(made))
         self.touch(f"{layout.mounts(DRIVER)}/{made}")
 
+    def untag(self) -> None:
+        repositories = self.names()
+        for tags in repositories.values():
+            if tags:
+                del tags[min(tags)]
+                break
+        self.rename(repositories)
+
+    def retag(self) -> None:
+        """Let a name lead to another image, to nothing, and to no digest, in turn."""
+        self.count += 1
+        repositories = self.names()
+        targets = (self.images[self.count % len(self.images)].id, "sha256:" + "0" * 64, "nothing")
+        for tags in repositories.values():
+            for name in tags:
+                tags[name] = targets[self.count % 3]
+                break
+        self.rename(repositories)
+
+    def names(self) -> dict[str, dict[str, str]]:
+        found: dict[str, dict[str, str]] = json.loads(Path(self.data.at(layout.tag_file(DRIVER))).read_bytes())[
+            "Repositories"
+        ]
+        return found
+
+    def rename(self, repositories: dict[str, dict[str, str]]) -> None:
+        spelled = json.dumps({"Repositories": repositories}, separators=(",", ":"))
+        Path(self.data.at(layout.tag_file(DRIVER))).write_text(spelled)
+        self.touch(layout.tag_file(DRIVER))
+
+    def lose_metadata(self) -> None:
+        path = layout.metadata(DRIVER, self.images[-1].id)
+        shutil.rmtree(self.data.at(path), ignore_errors=True)
+        self.touch(path)
+
+    def lose_parent(self) -> None:
+        path = layout.layer(DRIVER, self.images[-1].layers[-1].chain_id)
+        Path(self.data.at(f"{path}/parent")).unlink(missing_ok=True)
+        self.touch(path)
+
+    def discard(self) -> None:
+        """Remove the container that was made last."""
+        for path in (layout.CONTAINERS, layout.mounts(DRIVER)):
+            for name in sorted(os.listdir(self.data.at(path)))[:1]:
+                shutil.rmtree(self.data.at(f"{path}/{name}"))
+                self.touch(f"{path}/{name}")
+
+    def leave_debris(self) -> None:
+        path = f"{layout.configs(DRIVER)}/.tmp-{self.count}"
+        Path(self.data.at(path)).write_bytes(b"x")
+        self.touch(path)
+
 
 CHANGES: list[Callable[[World], None]] = [
     World.pull,
@@ -94,12 +152,22 @@ CHANGES: list[Callable[[World], None]] = [
     World.lose_data,
     World.map,
     World.contain,
+    World.untag,
+    World.retag,
+    World.lose_metadata,
+    World.lose_parent,
+    World.discard,
+    World.leave_debris,
 ]
 
 
 def seen(store: Store) -> tuple[object, ...]:
     snapshot = store.rows()
+    assert isinstance(store, DockerStore)
+    model = replace(store.model, seen_at=0)
     return (
+        {name: getattr(model, name) for name in type(model).__slots__ if name not in ("debris", "unreadable")},
+        snapshot.total_size,
         snapshot.rows,
         snapshot.images,
         snapshot.notes,
@@ -108,7 +176,7 @@ def seen(store: Store) -> tuple[object, ...]:
     )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.lists(st.sampled_from(CHANGES), min_size=1, max_size=4), min_size=1, max_size=4))
 def test_a_refresh_by_hints_equals_a_fresh_opening(rounds: list[list[Callable[[World], None]]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -117,14 +185,16 @@ def test_a_refresh_by_hints_equals_a_fresh_opening(rounds: list[list[Callable[[W
         for changes in rounds:
             world.hints.clear()
             for change in changes:
-                change(world)
+                world.change(change)
             before = store.rows()
             delta = store.refresh(list(world.hints))
             fresh = kinds.open(world.data.path)
             assert seen(store) == seen(fresh)
             fresh.close()
-            keys = {row.key for row in before.rows}
-            assert (keys | delta.added) - delta.removed == {row.key for row in delta.snapshot.rows}
+            was, now = ({row.key: row for row in rows} for rows in (before.rows, delta.snapshot.rows))
+            assert delta.added == frozenset(now.keys() - was.keys())
+            assert delta.removed == frozenset(was.keys() - now.keys())
+            assert delta.changed == {key for key in now.keys() & was.keys() if now[key] != was[key]}
         store.close()
 
 

@@ -17,7 +17,7 @@ T = TypeVar("T")
 _STEP = 512
 """Entries between two reports of progress."""
 _TIMES = struct.Struct(">QQqqQ")
-_SETTLED = 2_000_000_000
+SETTLED = 2_000_000_000
 """Nanoseconds after which a file that changes gets another time, whatever the file system keeps of it."""
 
 
@@ -183,7 +183,7 @@ def stamp(now: int, *files: os.stat_result | None) -> int:
             packed += b"-"
             continue
         changed = found.st_ctime_ns
-        if changed > now - _SETTLED:
+        if changed > now - SETTLED:
             return 0
         packed += _TIMES.pack(found.st_dev, found.st_ino, found.st_mtime_ns, changed, found.st_size)
     return int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "big")

@@ -40,8 +40,12 @@ class Dates:
         """Whether there is anything to ask."""
         return self._cache is not None and len(self._cache) > 0
 
-    def look(self, model: Model, touched: Set[str] | None) -> None:
+    def look(self, model: Model, touched: Set[str] | None) -> Set[str] | None:
         """Learn which versions the layers that images use have now.
+
+        Returns:
+            Chain ids of which the date may be another than before, those left out of which the record is another
+            object; None: any may be.
 
         Args:
             model: what was read just now; the questions that follow are about it.
@@ -49,11 +53,12 @@ class Dates:
                 objects than before; None for all.
         """
         self._model = model
+        behind = self._cache is not None and self._cache.changes != self._as_of
         self._as_of = self._cache.changes if self._cache is not None else 0
         self._stacks = {}
         if not self or layout.layer_data_folder(model.driver) is None:
             self._versions = {}
-            return
+            return None if behind else frozenset()
         kept: dict[str, tuple[Layer, str]] = {}
         unknown: list[Layer] = []
         for chain_id in model.users_of:
@@ -66,6 +71,7 @@ class Dates:
             else:
                 unknown.append(layer)
         self._versions = {**kept, **self._looked_up(model, unknown)} if unknown else kept
+        return None if behind or touched is None else frozenset(layer.chain_id for layer in unknown)
 
     def _looked_up(self, model: Model, layers: list[Layer]) -> dict[str, tuple[Layer, str]]:
         try:

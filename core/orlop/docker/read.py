@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from sys import intern
+from typing import Any
 
+from orlop import times
 from orlop.digest import is_hex
 from orlop.docker import containers, distribution, layerdb, layout
-from orlop.docker.area import Area, Reading, leftover, scan
+from orlop.docker.area import SETTLED, Area, Reading, leftover, scan
 from orlop.docker.configs import ConfigReader
 from orlop.docker.model import (
     Container,
@@ -21,6 +23,7 @@ from orlop.docker.model import (
     V2List,
     V2Reverse,
 )
+from orlop.docker.surroundings import build_cache
 from orlop.docker.tagfile import read_tag_file
 from orlop.errors import NoPermission, NotFound, OrlopError
 from orlop.fs import Folder, Root
@@ -33,6 +36,16 @@ class ParentKey:
 
     text: str | None
     problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildCache:
+    """What BuildKit's records name."""
+
+    version: tuple[int, ...] | None
+    """Of the file that was searched; None: there is none, or it changes just now."""
+    digests: frozenset[str]
+    unreadable: tuple[Unreadable, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +64,22 @@ class Parts:
     v2_reverse: Area[V2Reverse]
     data_names: Mapping[str, str] | None
     """What lies in the driver's folder; None where it cannot be listed."""
+    build_cache: BuildCache
     debris: tuple[Debris, ...]
     unreadable: tuple[Unreadable, ...]
+
+    @property
+    def areas(self) -> tuple[Area[Any], ...]:
+        """Everything that is a folder of like entries."""
+        return (
+            self.configs,
+            self.parents,
+            self.layers,
+            self.mounts,
+            self.v2_lists,
+            self.v2_reverse,
+            self.containers,
+        )
 
 
 class Touched:
@@ -149,13 +176,7 @@ def read_parts(
         previous=old.containers if old is not None else None,
         touched=touched.below(path),
     )
-    path = layout.mounts(driver)
-    mounts = scan(
-        root,
-        Reading(path=path, read=partial(layerdb.mount, frozenset(found.entries)), wanted=layerdb.is_mount),
-        previous=old.mounts if old is not None and found.changed == frozenset() else None,
-        touched=touched.below(path),
-    )
+    mounts = _mounts(root, driver, old, found, touched)
 
     progress.step("V2 metadata", 0, 0)
     path = layout.v2_lists(driver)
@@ -187,9 +208,35 @@ def read_parts(
         v2_lists=lists,
         v2_reverse=reverse,
         data_names=data_names,
+        build_cache=_build_cache(root, old),
         debris=debris,
         unreadable=(*unreadable, *unreadable_data),
     )
+
+
+def _mounts(root: Root, driver: str, old: Parts | None, found: Area[Container], touched: Touched) -> Area[Mount]:
+    """The mounts; where a container came or went all of them, for each says whether its own is there."""
+    path = layout.mounts(driver)
+    reading = Reading(path=path, read=partial(layerdb.mount, frozenset(found.entries)), wanted=layerdb.is_mount)
+    if old is not None and found.changed == frozenset():
+        return scan(root, reading, previous=old.mounts, touched=touched.below(path))
+    area = scan(root, reading)
+    if old is None or not area.whole or not old.mounts.whole:
+        return area
+    before, now = old.mounts.entries, area.entries
+    changed = frozenset(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    return replace(area, changed=changed)
+
+
+def _build_cache(root: Root, old: Parts | None) -> BuildCache:
+    version: tuple[int, ...] | None = None
+    with suppress(OrlopError):  # searching it says what is wrong
+        found = root.stat(layout.BUILD_CACHE)
+        version = found.version if found.ctime < times.now() - SETTLED else None
+    if old is not None and version is not None and old.build_cache.version == version:
+        return old.build_cache
+    digests, unreadable = build_cache(root)
+    return BuildCache(version=version, digests=digests, unreadable=unreadable)
 
 
 def _moved(old: Parts | None, data_names: Mapping[str, str] | None) -> Set[str] | None:

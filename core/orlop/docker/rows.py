@@ -1,13 +1,13 @@
 """The image list of a Docker store: a row per name, and one per image without a name."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from orlop import reference
+from orlop import reference, times
 from orlop.digest import is_digest
 from orlop.docker import layout
-from orlop.docker.model import ConfigState, Image, Model
+from orlop.docker.model import ConfigState, Image, Model, Reference, TagFile
 from orlop.docker.proven import Dates
-from orlop.records import Condition, Flag, Key, Row, Snapshot, StoreId, Trust
+from orlop.records import Condition, EngineState, Flag, Key, Row, Snapshot, StoreId, Trust
 from orlop.text import is_odd
 
 _BAD = {
@@ -81,31 +81,82 @@ class Sizes:
         return ""
 
 
+class Maker:
+    """Makes the rows of a model; what many of them have in common is one object.
+
+    Args:
+        model: what the rows show.
+        dates: tell which of them are verified.
+    """
+
+    def __init__(self, model: Model, dates: Dates | None = None) -> None:
+        self._model = model
+        self._dates = dates or None
+        self._sizes = Sizes(model)
+        self._flags = _Flags(model)
+
+    def named(self, text: str) -> Row:
+        """The row of a name."""
+        entry = self._model.tags.references[text]
+        repository, tag = reference.split(text)
+        if repository == entry.repository:
+            repository = entry.repository
+        return self._row(Key("", entry.image, text), repository, tag)
+
+    def bare(self, identity: str) -> Row:
+        """The row of an image without a name."""
+        return self._row(Key("", identity, None), "", "")
+
+    def of(self, identity: str) -> list[Row]:
+        """The rows of an id: one for each name; of an image without any, one; of what is not there, none."""
+        names = self._model.names_of.get(identity)
+        if names is not None:
+            return [self.named(text) for text in names]
+        return [self.bare(identity)] if identity in self._model.images else []
+
+    def _row(self, key: Key, repository: str, tag: str) -> Row:
+        image = self._model.images.get(key.id)
+        sizes = self._sizes
+        trust, condition, reason = _state(key, image, sizes)
+        at = None
+        if self._dates is not None and image is not None and trust is Trust.LINKED:
+            at = self._dates.of_image(image)
+        good = image is not None and image.config is ConfigState.GOOD
+        return Row(
+            key=key,
+            repository=repository,
+            tag=tag,
+            created=image.created if image is not None else None,
+            size=sizes.total(image.chain) if good and image is not None else None,
+            own_size=sizes.own(image.chain) if good and image is not None else None,
+            platform=image.platform if image is not None else "",
+            trust=trust if at is None else Trust.VERIFIED,
+            verified_at=at,
+            condition=condition,
+            flags=self._flags.of(key.id, key.name),
+            reason=reason,
+        )
+
+
 def rows(model: Model, dates: Dates | None = None) -> tuple[Row, ...]:
     """All rows, sorted by name, untagged images last by id; `dates` tell which of them are verified."""
-    sizes = Sizes(model)
-    flags = _Flags(model)
-    known = dates or None
-    named: list[Row] = []
-    for text, entry in model.tags.references.items():
-        image = model.images.get(entry.image)
-        repository, tag = reference.split(text)
-        key = Key("", entry.image, text)
-        named.append(_row(key, repository, tag, image, sizes, flags.of(entry.image, text), known))
-    named.sort(key=lambda row: (row.repository, row.tag))
-    bare = [
-        _row(Key("", image.id, None), "", "", image, sizes, flags.of(image.id, None), known)
-        for image in sorted(model.images.values(), key=lambda image: image.id)
-        if image.id not in model.names_of
-    ]
-    return (*named, *bare)
+    maker = Maker(model, dates)
+    named = [maker.named(text) for text in model.tags.references]
+    named.sort(key=place)
+    return (*named, *map(maker.bare, sorted(model.images.keys() - model.names_of.keys())))
 
 
-def snapshot(model: Model, identity: StoreId, dates: Dates | None = None) -> Snapshot:
-    """Everything the image list shows; `dates` tell which rows are verified."""
+def place(row: Row) -> tuple[bool, str, str, str]:
+    """What rows are sorted by."""
+    name = row.key.name
+    return (True, row.key.id, "", "") if name is None else (False, row.repository, row.tag, name)
+
+
+def snapshot(model: Model, identity: StoreId, rows: tuple[Row, ...]) -> Snapshot:
+    """Everything the image list shows."""
     return Snapshot(
         identity=identity,
-        rows=rows(model, dates),
+        rows=rows,
         images=len(model.images),
         total_size=sum(layer.size or 0 for layer in model.layers.values()),
         seen_at=model.seen_at,
@@ -113,6 +164,58 @@ def snapshot(model: Model, identity: StoreId, dates: Dates | None = None) -> Sna
         engine_text=model.engine_text,
         notes=tuple(model.notes),
     )
+
+
+def named_alone(
+    tags: TagFile, identity: StoreId, engine: tuple[EngineState, str], *, most: int | None = None
+) -> Snapshot:
+    """The names before anything else was read: rows of which nothing is known but that they are listed.
+
+    Args:
+        tags: the file of names.
+        identity: the store.
+        engine: what its lock tells.
+        most: rows that are enough: whole repositories, the first by name.
+    """
+    chosen: list[str] = []
+    for repository in sorted(tags.repositories):
+        if most is not None and len(chosen) >= most:
+            break
+        chosen += tags.repositories[repository]
+    found = [_listed(tags.references[text]) for text in chosen]
+    found.sort(key=place)
+    return Snapshot(
+        identity=identity,
+        rows=tuple(found),
+        images=len({row.key.id for row in found}),
+        total_size=0,
+        seen_at=times.now(),
+        engine=engine[0],
+        engine_text=engine[1],
+        notes=(),
+        partial=True,
+    )
+
+
+def _listed(entry: Reference) -> Row:
+    repository, tag = reference.split(entry.text)
+    return Row(
+        key=Key("", entry.image, entry.text),
+        repository=entry.repository if repository == entry.repository else repository,
+        tag=tag,
+        created=None,
+        size=None,
+        own_size=None,
+        platform="",
+        trust=Trust.LISTED,
+        verified_at=None,
+        condition=Condition.SOUND,
+        flags=_NO_FLAGS,
+        reason="",
+    )
+
+
+_NO_FLAGS: frozenset[Flag] = frozenset()
 
 
 class _Flags:
@@ -140,36 +243,6 @@ class _Flags:
             yield Flag.PARENT
 
 
-def _row(
-    key: Key,
-    repository: str,
-    tag: str,
-    image: Image | None,
-    sizes: Sizes,
-    flags: frozenset[Flag],
-    dates: Dates | None,
-) -> Row:
-    trust, condition, reason = _state(key, image, sizes)
-    at = None
-    if dates is not None and image is not None and trust is Trust.LINKED:
-        at = dates.of_image(image)
-    good = image is not None and image.config is ConfigState.GOOD
-    return Row(
-        key=key,
-        repository=repository,
-        tag=tag,
-        created=image.created if image is not None else None,
-        size=sizes.total(image.chain) if good and image is not None else None,
-        own_size=sizes.own(image.chain) if good and image is not None else None,
-        platform=image.platform if image is not None else "",
-        trust=trust if at is None else Trust.VERIFIED,
-        verified_at=at,
-        condition=condition,
-        flags=flags,
-        reason=reason,
-    )
-
-
 def _state(key: Key, image: Image | None, sizes: Sizes) -> tuple[Trust, Condition, str]:
     if image is None:
         why = "no such image" if is_digest(key.id) else "its image id is no digest"
@@ -182,8 +255,3 @@ def _state(key: Key, image: Image | None, sizes: Sizes) -> tuple[Trust, Conditio
     if fault:
         return Trust.LISTED, Condition.INCOMPLETE, fault
     return Trust.LINKED, Condition.SOUND, ""
-
-
-def by_key(rows: Iterable[Row]) -> Mapping[Key, Row]:
-    """Rows by their key."""
-    return {row.key: row for row in rows}

@@ -1,7 +1,8 @@
 """A Docker Engine data root, as screens and commands see it."""
 
+import functools
 import threading
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
@@ -14,10 +15,12 @@ from orlop.docker import guard as guards
 from orlop.docker import layout, plans, rules
 from orlop.docker import why as whys
 from orlop.docker.join import join_model
-from orlop.docker.model import Model
+from orlop.docker.model import Model, TagFile
 from orlop.docker.proven import Dates, proven
 from orlop.docker.read import Parts, Touched, read_parts
-from orlop.docker.rows import by_key, snapshot
+from orlop.docker.rejoin import rejoin
+from orlop.docker.rowchanges import changed_rows, compared, row_of
+from orlop.docker.rows import Maker, named_alone, rows, snapshot
 from orlop.docker.surroundings import engine_state
 from orlop.errors import Ambiguous, Malformed, NotFound, OrlopError, Unsupported
 from orlop.finding import Finding, Rule
@@ -46,12 +49,23 @@ if TYPE_CHECKING:
 
 KIND = "docker"
 
+_FEW = 2000
+"""Names up to which a store is read before anybody could look at them."""
+_FIRST = 500
+"""Names that are given away before all are: more than any screen has lines."""
+
 
 class DockerStore:
     """One driver's image store in a data root; see `orlop.store.Store` for what each method promises."""
 
     def __init__(
-        self, root: Root, driver: str, *, progress: Progress | None = None, verified: VerifiedCache | None = None
+        self,
+        root: Root,
+        driver: str,
+        *,
+        progress: Progress | None = None,
+        verified: VerifiedCache | None = None,
+        early: Callable[[Snapshot], None] | None = None,
     ) -> None:
         """Read the store.
 
@@ -60,6 +74,7 @@ class DockerStore:
             driver: the storage driver.
             progress: told of each phase.
             verified: what was hashed before: rows tell of it, also of what a check notes in it meanwhile.
+            early: given the names of a large store, in partial snapshots, before the rest is read.
 
         Raises:
             Cancelled: `progress` stopped it.
@@ -72,15 +87,24 @@ class DockerStore:
         self._dated: set[Key] = set()
         """Rows whose date changed since the last refresh: its delta names them, whatever others saw between."""
         self._parts: Parts = read_parts(
-            root, driver, progress=progress or Silent(), previous=None, touched=Touched(None)
+            root,
+            driver,
+            progress=progress or Silent(),
+            previous=None,
+            touched=Touched(None),
+            early=None if early is None else functools.partial(self._show_names, early),
         )
-        self._take(join_model(root, self._parts), Touched(None))
+        self._model = join_model(root, self._parts)
+        self._dates.look(self._model, None)
+        self._snapshot = snapshot(self._model, self._identity, rows(self._model, self._dates))
 
-    def _take(self, model: Model, touched: Touched) -> None:
-        data = layout.layer_data_folder(self._driver)
-        self._dates.look(model, touched.below(data) if data is not None else None)
-        self._model = model
-        self._snapshot = snapshot(model, self._identity, self._dates)
+    def _show_names(self, early: Callable[[Snapshot], None], tags: TagFile) -> None:
+        """Give the names away while the rest is read, the first of them before all; of a small store, nothing."""
+        if len(tags.references) < _FEW:
+            return
+        engine = engine_state(self._root)
+        early(named_alone(tags, self._identity, engine, most=_FIRST))
+        early(named_alone(tags, self._identity, engine))
 
     def _look_at_dates(self) -> None:
         """Show what was verified, or found wrong, since the rows were made."""
@@ -109,7 +133,7 @@ class DockerStore:
         return engine_state(self._root)
 
     def detail(self, key: Key) -> Detail:
-        row = next((row for row in self._snapshot.rows if row.key == key), None)
+        row = row_of(self._snapshot.rows, key)
         return details.detail(self._root, self._model, key, row, self._dates)
 
     def facet(self, facet: Facet, key: Key | None) -> Records | Absent:
@@ -204,13 +228,24 @@ class DockerStore:
 
     def refresh(self, hints: Iterable[str] | None = None) -> Delta:
         touched = Touched(hints)
-        self._parts = read_parts(self._root, self._driver, progress=Silent(), previous=self._parts, touched=touched)
-        model = join_model(self._root, self._parts)
+        old, model = self._parts, self._model
+        parts = read_parts(self._root, self._driver, progress=Silent(), previous=old, touched=touched)
+        again = rejoin(self._root, parts, old, model)
+        data = layout.layer_data_folder(self._driver)
         with self._taking:
             before = self._snapshot
-            self._take(model, touched)
-            dated, self._dated = self._dated, set()
-            return delta(before, self._snapshot, dated)
+            dated = self._dates.look(again.model, touched.below(data) if data is not None else None)
+            self._parts, self._model = parts, again.model
+            if again.images is None or dated is None:
+                shown = rows(again.model, self._dates)
+                added, removed, changed = compared(before.rows, shown)
+            else:
+                images = again.images.union(*(again.model.users_of.get(chain_id, ()) for chain_id in dated))
+                maker = Maker(again.model, self._dates)
+                shown, added, removed, changed = changed_rows(before.rows, images, model, maker)
+            self._snapshot = snapshot(again.model, self._identity, shown)
+            untold, self._dated = self._dated - added - removed, set()
+            return Delta(snapshot=self._snapshot, added=added, removed=removed, changed=changed | untold)
 
     def watched(self) -> tuple[str, ...]:
         driver = self._driver
@@ -259,16 +294,4 @@ def identity_of(root: Root, driver: str) -> StoreId:
         scope=driver,
         path=root.path,
         token=f"{KIND}-{driver}-{found.device:x}-{found.inode:x}",
-    )
-
-
-def delta(before: Snapshot, after: Snapshot, dated: Set[Key] = frozenset()) -> Delta:
-    """What differs between two snapshots of one store, and what else was changed since a delta was told."""
-    old = by_key(before.rows)
-    new = by_key(after.rows)
-    return Delta(
-        snapshot=after,
-        added=frozenset(new.keys() - old.keys()),
-        removed=frozenset(old.keys() - new.keys()),
-        changed=frozenset(key for key in new.keys() & old.keys() if key in dated or new[key] != old[key]),
     )

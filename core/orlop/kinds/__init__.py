@@ -12,7 +12,7 @@ from orlop.errors import Ambiguous, NotAStore, NotFound, OrlopError, Unsupported
 from orlop.finding import Rule
 from orlop.fs import Root
 from orlop.kinds import docker, registry, rkt
-from orlop.kinds.found import Found, Verified
+from orlop.kinds.found import Early, Found, Verified
 from orlop.progress import Progress, Silent
 from orlop.store import Store
 
@@ -27,7 +27,13 @@ _ELSEWHERE = (
 _DO = "give Docker's data root, a registry's rootdirectory, or rkt's data directory"
 
 
-def open_all(path: str, *, progress: Progress | None = None, verified: Verified | None = None) -> tuple[Store, ...]:
+def open_all(
+    path: str,
+    *,
+    progress: Progress | None = None,
+    verified: Verified | None = None,
+    early: Early | None = None,
+) -> tuple[Store, ...]:
     """Open every store that a path holds: one per storage driver of a Docker data root, else one.
 
     Args:
@@ -37,6 +43,8 @@ def open_all(path: str, *, progress: Progress | None = None, verified: Verified 
         progress: told of each phase.
         verified: asked once for each store what was hashed of it before; the store shows that, and
             what a check notes there. None: nothing is known.
+        early: given partial snapshots of a large store as soon as its names are known, in the thread that
+            calls; each holds more than the one before. A kind that has none at once gives none.
 
     Raises:
         NotFound, WrongKind, NoPermission, StorageFailure: the path cannot be opened.
@@ -44,7 +52,7 @@ def open_all(path: str, *, progress: Progress | None = None, verified: Verified 
         Unsupported: a store of a kind that cannot be opened yet is there.
         Cancelled: `progress` stopped it.
     """
-    return tuple(found.open(progress or Silent(), verified) for found in _found(path))
+    return tuple(found.open(progress or Silent(), verified, early) for found in _found(path))
 
 
 def open(

@@ -9,7 +9,7 @@ from orlop.docker.surroundings import containerd_store, drivers
 from orlop.errors import NotFound, OrlopError, Unsupported
 from orlop.finding import Rule
 from orlop.fs import Root
-from orlop.kinds.found import Found, Verified
+from orlop.kinds.found import Early, Found, Verified
 from orlop.progress import Progress
 from orlop.store import Store
 
@@ -66,11 +66,11 @@ def _found(root: str, driver: str) -> Found:
     )
 
 
-def _open(driver: str, root: Root, progress: Progress, verified: Verified | None) -> Store:
+def _open(driver: str, root: Root, progress: Progress, verified: Verified | None, early: Early | None) -> Store:
     from orlop.docker.store import DockerStore, identity_of
 
     known = verified(identity_of(root, driver)) if verified is not None else None
-    return DockerStore(root, driver, progress=progress, verified=known)
+    return DockerStore(root, driver, progress=progress, verified=known, early=early)
 
 
 def _stores_in(path: str) -> list[Found]:

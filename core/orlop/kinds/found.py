@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from orlop.errors import OrlopError
 from orlop.fs import Root
 from orlop.progress import Progress
-from orlop.records import StoreId
+from orlop.records import Snapshot, StoreId
 from orlop.store import Store
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Verified: TypeAlias = Callable[[StoreId], "VerifiedCache"]
 """Gives what was hashed of a store before."""
+Early: TypeAlias = Callable[[Snapshot], None]
+"""Takes what is known of a store while it is still being read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,14 +31,15 @@ class Found:
     """As `StoreId.scope`."""
     path: str
     """What a person can give to mean this store and no other."""
-    opener: Callable[[Root, Progress, Verified | None], Store]
+    opener: Callable[[Root, Progress, Verified | None, Early | None], Store]
 
-    def open(self, progress: Progress, verified: Verified | None = None) -> Store:
+    def open(self, progress: Progress, verified: Verified | None = None, early: Early | None = None) -> Store:
         """Read the store.
 
         Args:
             progress: told of each phase.
             verified: asked what was hashed of it before, so that its rows tell; None: nothing is known.
+            early: as for `orlop.kinds.open_all`.
 
         Raises:
             NotFound, WrongKind, NoPermission, StorageFailure: the root cannot be opened.
@@ -44,7 +47,7 @@ class Found:
         """
         root = Root.open(self.root)
         try:
-            return self.opener(root, progress, verified)
+            return self.opener(root, progress, verified, early)
         except BaseException:
             root.close()
             raise

@@ -5,7 +5,7 @@ import functools
 from orlop.errors import OrlopError
 from orlop.finding import Rule
 from orlop.fs import Root
-from orlop.kinds.found import Found, Verified, is_folder
+from orlop.kinds.found import Early, Found, Verified, is_folder
 from orlop.progress import Progress
 from orlop.store import Store
 
@@ -72,7 +72,7 @@ def _found(root: str, base: str) -> Found:
     return Found(kind="registry", root=root, scope="", path=path, opener=functools.partial(_open, base))
 
 
-def _open(base: str, root: Root, progress: Progress, verified: Verified | None) -> Store:
+def _open(base: str, root: Root, progress: Progress, verified: Verified | None, early: Early | None) -> Store:
     from orlop.registry.door import RegistryStore, identity_of
 
     known = verified(identity_of(root)) if verified is not None else None

@@ -2,7 +2,7 @@
 
 from orlop.finding import Rule
 from orlop.fs import Root
-from orlop.kinds.found import Found, Verified, is_folder
+from orlop.kinds.found import Early, Found, Verified, is_folder
 from orlop.progress import Progress
 from orlop.store import Store
 
@@ -41,7 +41,7 @@ def _found(root: str) -> Found:
     return Found(kind="rkt", root=root, scope="", path=root, opener=_open)
 
 
-def _open(root: Root, progress: Progress, verified: Verified | None) -> Store:
+def _open(root: Root, progress: Progress, verified: Verified | None, early: Early | None) -> Store:
     from orlop.rkt.door import RktStore, identity_of
 
     known = verified(identity_of(root)) if verified is not None else None
