@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from orlop.errors import Ambiguous, NotAStore, NotFound, OrlopError, Unsupported
 from orlop.finding import Rule
 from orlop.fs import Root
-from orlop.kinds import docker, registry, rkt
+from orlop.kinds import docker, registry, rkt, snapshot
 from orlop.kinds.found import Early, Found, Verified
 from orlop.progress import Progress, Silent
 from orlop.store import Store
@@ -112,7 +112,7 @@ def _found(path: str) -> list[Found]:
 
 
 def _recognised(path: str) -> list[Found]:
-    return [found for kind in (docker, registry, rkt) for found in kind.find(path)]
+    return snapshot.find(path) or [found for kind in (docker, registry, rkt) for found in kind.find(path)]
 
 
 def _data_roots(file: str) -> list[str]:

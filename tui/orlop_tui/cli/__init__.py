@@ -22,6 +22,7 @@ _WHERE = {
     "check": "check",
     "explain": "check",
     "save": "saving",
+    "snapshot": "snapshot",
     "rm": "change",
     "tag": "change",
     "untag": "change",

@@ -91,6 +91,7 @@ COMMANDS = (
     "why",
     "df",
     "save",
+    "snapshot",
     "rm",
     "tag",
     "untag",
@@ -231,6 +232,19 @@ def _add_saving(commands: "argparse._SubParsersAction[Parser]") -> None:
         choices=("docker-archive", "oci-archive", "aci"),
         help="as which archive; else as suits: docker-archive of Docker, oci-archive of a registry, aci of rkt",
     )
+    made.add_argument("--force", action="store_true", help="FILE may be replaced, once the new one is whole")
+
+    made = _add(
+        commands,
+        "snapshot",
+        "write all that is known of a store into one file, which opens in a store's place on any machine",
+        "  orlop snapshot /var/lib/docker -o host1.snapshot.gz\n  orlop ls host1.snapshot.gz\n  orlop host1.snapshot.gz",
+    )
+    _add_store(made)
+    made.add_argument(
+        "-o", "--output", metavar="FILE", required=True, help="a new file, packed if it ends in .gz; - for stdout"
+    )
+    made.add_argument("--df", action="store_true", help="also where the bytes are: looks at every file's size")
     made.add_argument("--force", action="store_true", help="FILE may be replaced, once the new one is whole")
 
 

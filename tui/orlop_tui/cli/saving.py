@@ -29,12 +29,16 @@ _LOADED_BY = {
 def save(arguments: argparse.Namespace) -> int:
     """Write images as one archive, every byte verified."""
     to_stdout = arguments.output == STDOUT
-    _refuse_stdout(arguments, to_stdout=to_stdout)
+    refuse_stdout(arguments, "an archive")
     output = Output(json=arguments.json, full=arguments.no_trunc)
     with opening.every(arguments.path, arguments.driver) as stores:
         store, keys = _chosen(stores, arguments.images)
         roots = [each.identity.path for each in stores]
-        with ending_tidily(), Meter() as meter, _opened(arguments.output, roots, replace=arguments.force) as to:
+        with (
+            ending_tidily(),
+            Meter() as meter,
+            opened(arguments.output, roots, "the archive", replace=arguments.force) as to,
+        ):
             saved = store.save(keys, to, form=arguments.form, progress=meter)
     say = output.note if to_stdout else output.line
     for one in saved:
@@ -48,18 +52,18 @@ def save(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse_stdout(arguments: argparse.Namespace, *, to_stdout: bool) -> None:
-    """Make sure that an archive goes where one can be.
+def refuse_stdout(arguments: argparse.Namespace, what: str) -> None:
+    """Make sure that ``an archive`` goes where one can be.
 
     Raises:
         Usage: stdout is a terminal, or carries JSON.
     """
-    if not to_stdout:
+    if arguments.output != STDOUT:
         return
     if arguments.json:
-        raise Usage("stdout cannot carry both the archive and JSON", do="name a file: -o FILE")
+        raise Usage(f"stdout cannot carry both {what} and JSON lines of its own", do="name a file: -o FILE")
     if sys.stdout.isatty():
-        raise Usage("an archive is not written to a terminal", do="name a file: -o FILE, or send it on: | docker load")
+        raise Usage(f"{what} is not written to a terminal", do="name a file: -o FILE, or send it on through a pipe")
 
 
 def _chosen(stores: Sequence[Store], images: Sequence[str]) -> tuple[Store, list[Key]]:
@@ -76,12 +80,13 @@ def _chosen(stores: Sequence[Store], images: Sequence[str]) -> tuple[Store, list
 
 
 @contextmanager
-def _opened(path: str, stores: Sequence[str], *, replace: bool) -> Iterator[BinaryIO]:
+def opened(path: str, stores: Sequence[str], what: str, *, replace: bool) -> Iterator[BinaryIO]:
+    """The file that is to be written, or stdout; as `orlop_tui.newfile.new_file`."""
     if path == STDOUT:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    with new_file(path, what="the archive", stores=stores, replace=replace) as file:
+    with new_file(path, what=what, stores=stores, replace=replace) as file:
         yield file
 
 
