@@ -376,6 +376,26 @@ def plan_space(plan: Plan) -> str:
     return f"{text}; {size(plan.bytes_kept)} of layers stay" if plan.bytes_kept else text
 
 
+PART_WORDS: Mapping[str, str] = {
+    "images": "images without a name",
+    "mounts": "mount records of containers that are gone",
+    "layers": "layers that no image needs",
+    "data": "folders of layer data without a record",
+    "debris": "things that were cut off",
+    "mappings": "stale digest mappings",
+    "repositories": "repositories with nothing in them",
+    "manifests": "manifests that nothing keeps",
+    "links": "links to layers that no manifest names",
+    "blobs": "blobs that nothing needs",
+    "folders": "empty folders",
+    "trees": "rendered trees that no pod stands on",
+    "remotes": "remote records that lead to no image",
+    "rows": "rows whose archive is gone",
+    "archives": "archives that are not what their key says",
+}
+"""The parts of a plan to clean, after their number."""
+
+
 def weight(plan: Plan) -> tuple[int, str]:
     """The number that a person types before a weighty plan is done, and the word for what it counts.
 

@@ -55,26 +55,34 @@ class CleanDialog(Dialog[Intent]):
     def hints(self) -> Iterable[KeyHint]:
         yield KeyHint("Enter", "show the plan", "go")
         yield KeyHint("a", "age", "age")
+        if self._has_untagged:
+            yield KeyHint("n", "tagged only" if self._untagged else "untagged too", "untagged")
         if self.store.words.has_uploads:
-            if not self._uploads:
-                yield KeyHint("n", "untagged too", "untagged")
             yield KeyHint("u", "what nothing needs" if self._uploads else "uploads", "uploads")
 
     def body(self, width: int) -> Sequence[Line]:
         age = self._age[self._uploads]
         lines = [*labelled("Removes", self._what(), width)]
         lines += labelled("Age", f"{age}: only what was begun and last changed before then", width)
-        if self.store.words.has_uploads and not self._uploads:
-            tick = "[x] manifests without a tag go too" if self._untagged else "[ ] manifests without a tag stay"
-            lines += labelled("Untagged", f"{tick}, where no index or referrer needs them", width)
+        if self._has_untagged:
+            said = self.store.words.untagged
+            tick = f"[x] {said} go too" if self._untagged else f"[ ] {said} stay"
+            lines += labelled("Untagged", f"{tick}, where nothing else needs them", width)
         lines.append(BLANK)
-        lines += labelled("", "the plan names each thing, its bytes, and why nothing needs it", width, role=Role.FAINT)
+        said = "the plan names each thing, its bytes, and why nothing needs it"
+        if not self._uploads:
+            said += "; each part has a tick box"
+        lines += labelled("", said, width, role=Role.FAINT)
         return lines
 
     def _what(self) -> str:
         if self._uploads:
             return "uploads that clients began and left"
-        return "what nothing needs: " + ("blobs and links" if self.store.words.has_uploads else "trees and leftovers")
+        return f"what nothing needs: {self.store.words.cleans}"
+
+    @property
+    def _has_untagged(self) -> bool:
+        return bool(self.store.words.untagged) and not self._uploads
 
     def action_age(self) -> None:
         self.remark("an age such as 24h, 7d or 4w", Role.FAINT)
@@ -90,7 +98,7 @@ class CleanDialog(Dialog[Intent]):
         self.draw()
 
     def action_untagged(self) -> None:
-        if self.store.words.has_uploads and not self._uploads:
+        if self._has_untagged:
             self._untagged = not self._untagged
             self.draw()
 

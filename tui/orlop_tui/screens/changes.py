@@ -5,6 +5,7 @@ usable, and a second change waits for the first.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from orlop.errors import (
@@ -18,7 +19,7 @@ from orlop.errors import (
     Unsupported,
     WouldHarm,
 )
-from orlop.intent import Import, Intent
+from orlop.intent import Import, Intent, Remove, RemoveRepository, Untag
 from orlop.plan import Plan, Refusal
 from orlop.records import Key, Remote
 from orlop.text import masked
@@ -84,8 +85,15 @@ class Changes:
         if isinstance(top, PlanDialog) and top.store is store:
             top.planned_again(plan)
         elif top is browse:
-            dialog = PlanDialog(store, self, plan, left_out=self._left_out, remarks=self._remarks)
+            hidden = self._hidden(store) if self._left_out else ()
+            dialog = PlanDialog(store, self, plan, left_out=self._left_out, hidden=hidden, remarks=self._remarks)
             browse.app.push_screen(dialog, lambda chosen: self._decided(store, dialog, chosen))
+
+    def _hidden(self, store: OpenStore) -> tuple[str, ...]:
+        """The marked rows that are hidden, by name."""
+        acted_on = set(self._acted_on)
+        left = (row.key for row in store.listing.marked_rows() if row.key not in acted_on)
+        return tuple(key.name or words.short(key.id) for key in left)
 
     def _decided(self, store: OpenStore, dialog: PlanDialog, chosen: str | None) -> None:
         if chosen:
@@ -314,6 +322,14 @@ class Changes:
             self._wanted = intent
             self._gateway.plan(self._browse.store.index, intent)
 
+    def plan_with_hidden(self, intent: Intent) -> None:
+        """Ask for the same plan about every marked row, those that are hidden too."""
+        store = self._browse.store
+        if store is not None:
+            keys = tuple(row.key for row in store.listing.marked_rows())
+            self._acted_on = keys
+            self.plan_again(_widened(intent, keys))
+
     def save_plan(self, plan: Plan, path: str) -> None:
         """Write a plan to a new file."""
         self._gateway.save_plan(plan, path)
@@ -321,3 +337,15 @@ class Changes:
     def offer_copy(self, what: str, text: str) -> None:
         """Put a text on the clipboard."""
         self._gateway.copy(what, text)
+
+
+def _widened(intent: Intent, keys: Sequence[Key]) -> Intent:
+    """The same about other rows."""
+    match intent:
+        case Remove():
+            return replace(intent, keys=tuple(keys))
+        case Untag():
+            return replace(intent, names=tuple(key.name for key in keys if key.name is not None))
+        case RemoveRepository():
+            return replace(intent, names=tuple(dict.fromkeys(key.scope for key in keys)))
+    return intent

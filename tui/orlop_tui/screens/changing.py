@@ -15,7 +15,7 @@ from textual.widgets import Input
 
 from orlop import reference
 from orlop.errors import Malformed
-from orlop.intent import Repair
+from orlop.intent import Clean, Repair
 from orlop.plan import Plan
 from orlop.records import Row
 from orlop.text import masked
@@ -23,12 +23,17 @@ from orlop_tui import format as words
 from orlop_tui.messages import PastChange
 from orlop_tui.screens.dialog import Dialog, Host
 from orlop_tui.screens.stores import OpenStore
+from orlop_tui.widgets.completing import of_name
+from orlop_tui.widgets.entry import Entry
 from orlop_tui.widgets.keyline import KeyHint
 from orlop_tui.widgets.kindwords import engine_words
 from orlop_tui.widgets.lines import BLANK, Line, Role, Spans, labelled, line, span
 
 _MOST_NAMES = 6
 """Names of an image that the tag dialog shows."""
+
+_MOST_HIDDEN = 5
+"""Hidden rows that a plan names."""
 
 _HOST = "registry.invalid"
 """Stands before a registry's own names where they are judged; no host has this name (RFC 2606)."""
@@ -97,13 +102,27 @@ class PlanDialog(Change):
         Binding("p", "again", "plan again", show=False),
         Binding("x", "guess", "what is likely too, or what is proved only", show=False),
         Binding("c,y", "copy", "copy the command", show=False),
+        Binding("h", "hidden", "marked rows that are hidden too", show=False),
+        *(Binding(f"{n}", f"tick({n})", "with this part, or without it", show=False) for n in range(1, 10)),
     ]
 
     def __init__(
-        self, store: OpenStore, host: Host, plan: Plan, *, left_out: int = 0, remarks: Sequence[str] = ()
+        self,
+        store: OpenStore,
+        host: Host,
+        plan: Plan,
+        *,
+        left_out: int = 0,
+        hidden: Sequence[str] = (),
+        remarks: Sequence[str] = (),
     ) -> None:
         super().__init__(store, host)
         self.plan = plan
+        self._parts = plan.parts
+        """All that the plan could be made of."""
+        self._hidden = tuple(hidden)
+        """Names of marked rows that are left out because they are hidden."""
+        self._widens = False
         self.is_saved = False
         """Whether it is in a file, and may be applied from there."""
         self._remarks = tuple(remarks)
@@ -125,6 +144,10 @@ class PlanDialog(Change):
             yield from super().hints()
         if self._is_repair:
             yield KeyHint("x", "proved only" if self._guesses else "guess too", "guess")
+        if self._left_out:
+            yield KeyHint("h", "hidden too", "hidden")
+        if len(self._parts) > 1:
+            yield KeyHint(f"1-{min(len(self._parts), 9)}", "tick parts", "tick(1)")
         yield KeyHint("s", "save", "save")
         yield KeyHint("c", "copy command", "copy")
         short = words.plan_lines(self.plan, listed=False)
@@ -134,6 +157,7 @@ class PlanDialog(Change):
         lines = list(labelled("Space", words.plan_space(self.plan), width, role=Role.STRONG))
         if not self.plan.steps:
             lines += labelled("Steps", "none: nothing has to be changed", width, role=Role.GOOD)
+        lines += self._ticks(width)
         for word, text in words.plan_lines(self.plan, full=False, listed=self.listed):
             lines += labelled(word, text, width)
         for text in self._remarks:
@@ -143,12 +167,27 @@ class PlanDialog(Change):
             lines += labelled("Guess", tick if self._guesses else "[ ] only what can be proved", width)
         if self._left_out:
             rows = words.count(self._left_out, "marked row")
-            lines += labelled("Left out", f"{rows} hidden by the filter", width, role=Role.WARN)
+            named = f": {', '.join(self._hidden[:_MOST_HIDDEN])}" if self._hidden else ""
+            more = f" and {len(self._hidden) - _MOST_HIDDEN} more" if len(self._hidden) > _MOST_HIDDEN else ""
+            said = f"{rows} hidden by the filter{named}{more}; h includes them"
+            lines += labelled("Left out", said, width, role=Role.WARN)
         lines += labelled("Basis", self._basis(), width, role=Role.WARN if self._changed else Role.PLAIN)
         lines.append(BLANK)
         for command in self._command().splitlines():  # copied whole
             lines += labelled("Command", masked("", command), width, role=Role.FAINT)
         return lines
+
+    def _ticks(self, width: int) -> Iterable[Line]:
+        """The parts that a person can choose among, with what each frees."""
+        if len(self._parts) < 2 or not isinstance(self.plan.intent, Clean):
+            return
+        label = "Parts"
+        for number, part in enumerate(self._parts[:9], 1):
+            tick = "x" if self.plan.intent.wants(part.name) else " "
+            said = words.PART_WORDS.get(part.name, part.name)
+            text = f"{number} [{tick}] {words.size(part.bytes):>8}  {part.things} {said}"
+            yield from labelled(label, text, width)
+            label = ""
 
     @property
     def _is_repair(self) -> bool:
@@ -178,6 +217,10 @@ class PlanDialog(Change):
         """Show a newer plan in place of the old one."""
         same = plan.fingerprint == self.plan.fingerprint
         self.plan = plan
+        if isinstance(plan.intent, Clean) and plan.intent.only is None:
+            self._parts = plan.parts
+        if self._widens:
+            self._widens, self._left_out = False, 0
         self._changed = False
         self._seen_at = self.store.snapshot.seen_at
         self.draw()
@@ -189,13 +232,25 @@ class PlanDialog(Change):
         return "the store changed under this plan: p plans again" if self._changed else super().why_not()
 
     def consented(self) -> None:
-        if not self.plan.weighty:
+        if not self._consent:
             self.dismiss("apply")
             return
         self._saving = False
-        number, noun = words.weight(self.plan)
-        self.remark(f"this is a weighty change: type {number} and Enter to apply it")
-        self.ask(f"{number} = the number of {noun}s that go", enters="apply")
+        if self.plan.weighty:
+            means = "this is a weighty change"
+            number, noun = words.weight(self.plan)
+            asked = f"{number} = the number of {noun}s that go"
+        else:
+            means, asked = "some of this is likely, and cannot be proved", "guess = do what is likely too"
+        self.remark(f"{means}: type {self._consent} and Enter to apply it")
+        self.ask(asked, enters="apply")
+
+    @property
+    def _consent(self) -> str:
+        """What must be typed before the plan is done; empty where nothing."""
+        if self.plan.weighty:
+            return str(words.weight(self.plan)[0])
+        return "guess" if self._guesses else ""
 
     def action_again(self) -> None:
         if self._changed:
@@ -207,6 +262,24 @@ class PlanDialog(Change):
         if isinstance(self.plan.intent, Repair):
             self.remark("planning …", Role.FAINT)
             self.host.plan_again(replace(self.plan.intent, guess=not self.plan.intent.guess))
+
+    def action_hidden(self) -> None:
+        """The same plan about all marked rows."""
+        if self._left_out:
+            self._widens = True
+            self.remark("planning …", Role.FAINT)
+            self.host.plan_with_hidden(self.plan.intent)
+
+    def action_tick(self, number: int) -> None:
+        """With a part of the plan, or without it: another plan."""
+        intent = self.plan.intent
+        if not isinstance(intent, Clean) or not 1 < len(self._parts) >= number:
+            return
+        name = self._parts[number - 1].name
+        wanted = [part.name for part in self._parts if intent.wants(part.name) is not (part.name == name)]
+        everything = len(wanted) == len(self._parts)
+        self.remark("planning …", Role.FAINT)
+        self.host.plan_again(replace(intent, only=None if everything else tuple(wanted)))
 
     def action_copy(self) -> None:
         self.host.offer_copy("command", self._command())
@@ -224,10 +297,10 @@ class PlanDialog(Change):
                 self.is_saved = True
                 self.stop_asking()
                 self.remark("")
-        elif text == str(words.weight(self.plan)[0]) and not self.why_not():
+        elif text == self._consent and not self.why_not():
             self.dismiss("apply")
         else:
-            self.remark(self.why_not() or f"that is not {words.weight(self.plan)[0]}; Esc keeps everything")
+            self.remark(self.why_not() or f"that is not {self._consent}; Esc keeps everything")
 
 
 class TagDialog(Dialog[str]):
@@ -247,7 +320,7 @@ class TagDialog(Dialog[str]):
         return (span(f"Tag {self.store.words.noun} {words.short(self.row.key.id)}", Role.HEADING),)
 
     def hints(self) -> Iterable[KeyHint]:
-        return [KeyHint("Enter", "show the plan", "go")]
+        return [KeyHint("Enter", "show the plan", "go"), KeyHint("Tab", "complete", "list")]
 
     def body(self, width: int) -> Sequence[Line]:
         lines = list(labelled(self.store.words.image, self.row.key.id, width))
@@ -261,11 +334,16 @@ class TagDialog(Dialog[str]):
         lines += labelled("New name", "repository[:tag]; without a tag it is latest", width, role=Role.FAINT)
         return lines
 
+    def _other_names(self, row: Row) -> bool:
+        """Whether the image of a row has another name besides."""
+        return any(other.key != row.key and other.key[:2] == row.key[:2] for other in self._names.values())
+
     def _is_own(self, row: Row) -> bool:
         return row.key[:2] == self.row.key[:2]
 
     def begin(self) -> None:
         scope = self.row.key.scope
+        self.query_one("#typed", Entry).complete = lambda text: of_name(text, self.store.names, scope)
         self.ask("name:tag", f"{scope}:" if scope else "")
 
     def on_input_changed(self, message: Input.Changed) -> None:
@@ -289,7 +367,9 @@ class TagDialog(Dialog[str]):
             self.remark(f"{name} is a name of this {self.store.words.noun} already")
             return None
         else:
-            self.remark(f"moves {name} from {words.short(there.key.id)} to {words.short(self.row.key.id)}; z undoes")
+            moved = f"moves {name} from {words.short(there.key.id)} to {words.short(self.row.key.id)}"
+            last = "" if self._other_names(there) else ", which loses its last name"
+            self.remark(f"{moved}{last}; z undoes")
         return name
 
     def _whole(self, text: str) -> str:

@@ -37,6 +37,10 @@ class KindWords:
     has_reverse: bool = False
     """Whether digest mappings are recorded both ways."""
     has_uploads: bool = False
+    cleans: str
+    """What is removed as unneeded."""
+    untagged: str = ""
+    """What goes besides, once a person says so; empty where the kind has no such."""
     cannot: Mapping[str, str]
     """Actions of the screen that mean nothing here, each with the reason in one line."""
 
@@ -55,6 +59,8 @@ DOCKER = KindWords(
     engine="engine",
     the_engine="the engine",
     has_reverse=True,
+    cleans="layers, their data, mount records, stale mappings and what was cut off",
+    untagged="images without a name",
     cannot={
         "latest": "only an ACI store marks the latest image of a name",
         "fetch": _ONLY_RKT_FETCHES,
@@ -74,6 +80,8 @@ REGISTRY = KindWords(
     engine="registry",
     the_engine="the registry",
     has_uploads=True,
+    cleans="empty repositories, links, blobs and what was cut off",
+    untagged="manifests without a tag",
     cannot={
         "latest": "in a registry latest is a tag like any other: t gives it",
         "fetch": _ONLY_RKT_FETCHES,
@@ -93,6 +101,7 @@ RKT = KindWords(
     the_engine="rkt",
     user="pod",
     has_layers=False,
+    cleans="rendered trees, records and archives that lead nowhere, and leftovers",
     cannot={
         "tag": "an ACI's name is part of its manifest: none can be given to it",
         "untag": "an ACI's name is part of its manifest: none can be taken away",
