@@ -42,6 +42,7 @@ class Tables:
     containers_of: Mapping[str, tuple[str, ...]]
     chain_of_diff: Mapping[str, tuple[str, ...]]
     broken_chain: Mapping[str, str]
+    hidden: int
 
 
 def join_model(root: Root, parts: Parts) -> Model:
@@ -71,6 +72,7 @@ def join_model(root: Root, parts: Parts) -> Model:
         containers_of=containers_of,
         chain_of_diff=grouped((layer.diff_id, layer.chain_id) for layer in layers.values() if layer.diff_id),
         broken_chain=broken_chains(layers, layer_children_of),
+        hidden=sum(map(is_hidden, images.values())),
     )
     return model_of(root, parts, tables)
 
@@ -101,9 +103,10 @@ def model_of(root: Root, parts: Parts, tables: Tables) -> Model:
         bind_mounted=bind_mounted(root.path),
         engine=engine,
         engine_text=engine_text,
+        hidden=tables.hidden,
         notes=(
             *_names_unknown(parts.tags, layout.tag_file(driver), len(images)),
-            *notes(driver, other, containerd, unreadable, engine, engine_text, _hidden(images)),
+            *notes(driver, other, containerd, unreadable, engine, engine_text, tables.hidden),
         ),
         seen_at=times.now(),
         names_of=tables.names_of,
@@ -209,9 +212,9 @@ def with_parent(image: Image, key: ParentKey) -> Image:
     )
 
 
-def _hidden(images: Mapping[str, Image]) -> int:
-    """How many configs this user may not read."""
-    return sum(1 for image in images.values() if image.config is ConfigState.UNREADABLE and not image.engine_says)
+def is_hidden(image: Image | None) -> bool:
+    """Whether this user may not read an image's config."""
+    return image is not None and image.config is ConfigState.UNREADABLE and not image.engine_says
 
 
 def _users_of(images: Mapping[str, Image]) -> dict[str, tuple[str, ...]]:

@@ -145,6 +145,8 @@ class TagFile:
     compact: bool = False
     """Whether the file is spelled as engines write it, so that a part of it can be read by itself: no blank, no
     escape, no brace in a text, no name twice."""
+    changed: frozenset[str] | None = field(default=None, compare=False)
+    """Texts of which the entry may be another than in the file that was read before; None: any may be."""
 
     @property
     def digest(self) -> str | None:
@@ -232,6 +234,8 @@ class Model:
     """Whether the data root is still mounted on itself."""
     engine: EngineState
     engine_text: str
+    hidden: int
+    """How many configs this user may not read."""
     notes: Sequence[Note]
     seen_at: int
 

@@ -82,12 +82,16 @@ class _Again:
             containers_of=containers_of,
             chain_of_diff=chain_of_diff,
             broken_chain=join.broken_chains(layers, layer_children_of) if chains else before.broken_chain,
+            hidden=before.hidden
+            + sum(join.is_hidden(images.get(one)) - join.is_hidden(before.images.get(one)) for one in ids),
         )
 
     def _changed_names(self) -> Iterable[str]:
         """Texts of names whose entry differs."""
         if self._parts.tags is self._old.tags:
             return ()
+        if self._parts.tags.changed is not None:
+            return self._parts.tags.changed
         before, after = self._old.tags.references, self._parts.tags.references
         found = [text for text, entry in after.items() if before.get(text) is not entry]
         return [*found, *(before.keys() - after.keys())]

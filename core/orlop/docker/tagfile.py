@@ -194,18 +194,31 @@ def _read_again(raw: bytes, previous: TagFile) -> TagFile | None:
         return None
     references = dict(previous.references)
     repositories = dict(previous.repositories)
+    changed: set[str] = set()
     for repository in before:
         for text in repositories.pop(repository):
+            changed.add(text)
             del references[text]
     if not repositories.keys().isdisjoint(after):
         return None
     for entry in _references(after):
         if entry.text in references:
             return None
+        changed.add(entry.text)
         known = previous.references.get(entry.text)
-        references[entry.text] = known if known is not None and known == entry else entry
+        if known is not None and known == entry:
+            changed.discard(entry.text)
+            entry = known
+        references[entry.text] = entry
     repositories.update((repository, tuple(entries)) for repository, entries in after.items())
-    return TagFile(state="good", raw=raw, references=references, repositories=repositories, compact=True)
+    return TagFile(
+        state="good",
+        raw=raw,
+        references=references,
+        repositories=repositories,
+        compact=True,
+        changed=frozenset(changed),
+    )
 
 
 def _piece(raw: bytes, start: int, rest: int) -> dict[str, dict[str, str]] | None:
