@@ -453,7 +453,7 @@ def _uses(model: Model) -> Iterator[tuple[str, tuple[Use, str]]]:
             _keep(model, kept, mount.parent, (Use.CONTAINERS, f"needed by container {who}, whose image is not here"))
     for chain_id in model.build_cache:
         _keep(model, kept, chain_id, (Use.BUILD_CACHE, "the build cache may use it"))
-    nothing = _nothing(model)
+    nothing = nothing_known(model)
     for chain_id in sorted(model.layers):
         yield chain_id, kept.get(chain_id, nothing)
 
@@ -467,7 +467,7 @@ def _keep(model: Model, kept: dict[str, tuple[Use, str]], top: str, use: tuple[U
         here = layer.parent if layer is not None else None
 
 
-def _nothing(model: Model) -> tuple[Use, str]:
+def nothing_known(model: Model) -> tuple[Use, str]:
     """What a record is that nothing is known to need."""
     for image in model.images.values():
         if image.config in _LAYERS_UNKNOWN:
