@@ -269,6 +269,12 @@ class OrlopApp(SafeApp, inherit_bindings=False):
     def on_live_state(self, message: messages.LiveState) -> None:
         self.browse.live_state(message)
 
+    def on_job_changed(self, message: messages.JobChanged) -> None:
+        self.browse.job_changed(message)
+
+    def on_space_ready(self, message: messages.SpaceReady) -> None:
+        self.browse.space_ready(message)
+
 
 def check_settings(settings: Settings) -> None:
     """Make sure that the settings can be used, before the screens open.

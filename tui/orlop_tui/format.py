@@ -41,6 +41,22 @@ REPAIR_WORDS: Mapping[Repair, str] = {
 BYTES_OF: Mapping[str, str] = {"docker": "of layers", "registry": "of blobs", "rkt": "of images and trees"}
 """What the total size of a kind of store counts."""
 
+USE_WORDS: Mapping[str, str] = {
+    "content": "needed by images",
+    "records": "records",
+    "containers": "containers",
+    "build cache": "build cache",
+    "uploads": "on its way in",
+    "unreferenced": "nothing needs it",
+    "unrecorded": "no record names it",
+    "debris": "left over",
+    "quarantine": "quarantine",
+    "hidden": "another store's",
+    "other": "not of images",
+    "cannot tell": "cannot tell",
+}
+"""What bytes are there for, by `orlop.space.Use`."""
+
 ENGINE_WORDS: Mapping[EngineState, str] = {
     EngineState.STOPPED: "engine not running",
     EngineState.RUNNING: "engine RUNNING",

@@ -36,21 +36,6 @@ _COLOURS: Mapping[Use, str] = {
 }
 """ANSI colours: what works, what could go, what is not Orlop's."""
 
-_WORDS: Mapping[Use, str] = {
-    Use.CONTENT: "needed by images",
-    Use.RECORDS: "records",
-    Use.CONTAINERS: "containers",
-    Use.BUILD_CACHE: "build cache",
-    Use.UPLOADS: "on its way in",
-    Use.UNREFERENCED: "nothing needs it",
-    Use.UNRECORDED: "no record names it",
-    Use.DEBRIS: "left over",
-    Use.QUARANTINE: "quarantine",
-    Use.HIDDEN: "another store's",
-    Use.OTHER: "not of images",
-    Use.UNKNOWN: "cannot tell",
-}
-
 
 def df(arguments: argparse.Namespace) -> int:
     """Show what the bytes of a store are for, its largest parts, and what each image has to itself."""
@@ -141,13 +126,15 @@ class _Picture:
             return
         found.sort(key=lambda one: -one[1])
         self._output.line()
-        words = max(len(_WORDS[use]) for use, _ in found)
+        words = max(len(format.USE_WORDS[use]) for use, _ in found)
         sizes = max(len(format.size(count)) for _, count in found)
         room = min(max(self._width - words - sizes - 12, 8), _LONGEST_BAR)
         for use, count in found:
             share = format.percent(count, self._space.disk)
             drawn = self._bar(count, found[0][1], room, use)
-            self._output.line(f"  {_WORDS[use]:<{words}}  {format.size(count):>{sizes}}  {share:>5}  {drawn}".rstrip())
+            self._output.line(
+                f"  {format.USE_WORDS[use]:<{words}}  {format.size(count):>{sizes}}  {share:>5}  {drawn}".rstrip()
+            )
 
     def _waste(self) -> None:
         """What could go, and by which command."""
@@ -189,7 +176,7 @@ class _Picture:
         return self._output.sentence(part.title)
 
     def _why(self, part: Part) -> str:
-        return format.sized(self._output.sentence(part.remark)) or _WORDS[part.use]
+        return format.sized(self._output.sentence(part.remark)) or format.USE_WORDS[part.use]
 
     def _images(self) -> None:
         limit = self._arguments.limit

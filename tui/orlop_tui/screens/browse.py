@@ -18,7 +18,7 @@ from orlop_tui.equivalent import image_term
 from orlop_tui.remembered import Remembered
 from orlop_tui.screens import wording
 from orlop_tui.screens.changes import Changes
-from orlop_tui.screens.dialog import Choice, Confirm, Menu, Notice
+from orlop_tui.screens.dialog import Choice, Confirm, Menu
 from orlop_tui.screens.lookkeys import LookKeys
 from orlop_tui.screens.searching import Search
 from orlop_tui.screens.stores import OpenStore
@@ -68,9 +68,7 @@ class Browse(LookKeys):
         Binding("tab", "app.focus_next", "list, panes, stores", id="focus_next"),
         Binding("shift+tab", "app.focus_previous", "the other way round", id="focus_before"),
         Binding("o", "stores", "another store", id="stores"),
-        Binding("i", "info", "this store as a whole", id="info"),
         Binding("R", "rescan", "read the store again", id="rescan"),
-        Binding("L", "log", "what happened so far", id="log"),
         Binding("colon", "app.command_palette", "all commands", id="palette"),
         Binding("x", "actions", "all actions, and why some cannot be done now", id="actions"),
         Binding("question_mark,f1", "help", "help", id="help"),
@@ -129,14 +127,15 @@ class Browse(LookKeys):
         store.update(message.delta.snapshot)
         if not self.changes.busy:
             self._follow_engine(store, before)
-        if message.delta:
+        if message.delta and not message.dated:
+            store.space_is_old = True
             self.check(store)
             self.changes.store_changed(store)
             if held := store.listing.filter.held:
                 self.gateway.holders(store.index, held)
         if store is not self.store:
             return
-        if message.delta and not self.changes.busy:
+        if message.delta and not message.dated and not self.changes.busy:
             delta = message.delta
             counted = ((delta.added, "added"), (delta.removed, "gone"), (delta.changed, "changed"))
             self.say("on disk: " + ", ".join(f"{len(keys)} {word}" for keys, word in counted if keys), Role.PLAIN)
@@ -293,12 +292,6 @@ class Browse(LookKeys):
         ]
         self.app.push_screen(Menu("Stores", choices), lambda chosen: self._switch(chosen))
 
-    def action_info(self) -> None:
-        if self.store is None:
-            self.say("no store is open")
-        else:
-            self.show("This store", wording.facts(self.store))
-
     def action_rescan(self) -> None:
         if not self._stopped_by("rescan") and self.store is not None:
             self.say("reading everything again", Role.PLAIN)
@@ -352,10 +345,6 @@ class Browse(LookKeys):
             what, text = chosen
             self.gateway.copy(str(what), str(text))
 
-    def action_log(self) -> None:
-        lines = list(self._log) or [line(span("nothing happened yet", Role.FAINT))]
-        self.app.push_screen(Notice("What happened so far", lines))
-
     def action_help(self) -> None:
         self.app.push_screen(Search("Help", lambda: (*self._deeds(), *wording.glossary())))
 
@@ -391,10 +380,11 @@ class Browse(LookKeys):
         if self.gateway.stop():
             self.say("stopping …")
         elif isinstance(self.app.screen, Confirm):
-            self.app.exit()
+            self.app.exit(message=self.unfinished_jobs() or None)
         else:
             self._ask_to_quit("Ctrl+C once more, or Q, quits.")
 
     def _ask_to_quit(self, *said: str) -> None:
-        dialog = Confirm("Quit?", [line(text) for text in said], "quit")
+        kept = self.unfinished_jobs()
+        dialog = Confirm("Quit?", [line(text) for text in (*said, *([kept] if kept else []))], "quit")
         self.app.push_screen(dialog, lambda yes: self.app.exit() if yes else None)

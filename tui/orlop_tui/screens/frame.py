@@ -3,7 +3,6 @@
 It draws what is known of the stores; it has no keys and asks for nothing but a check.
 """
 
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -18,11 +17,11 @@ from textual.widgets import Input
 from orlop.errors import OrlopError
 from orlop.records import Facet, Key, Row
 from orlop.text import visible
-from orlop_tui import format as words
 from orlop_tui import messages
 from orlop_tui.screens import wording
 from orlop_tui.screens.changes import Changes
 from orlop_tui.screens.dialog import Notice
+from orlop_tui.screens.logbook import Logbook
 from orlop_tui.screens.reasons import Situation, why_not
 from orlop_tui.screens.stores import OpenStore
 from orlop_tui.screens.wording import WIDE
@@ -90,7 +89,9 @@ class Frame(Screen[None]):
         """Panes that are about the whole store."""
         self._job: Spans = ()
         self._remark: Spans = ()
-        self._log: list[Line] = []
+        self.logbook = Logbook()
+        self.jobs: dict[int, messages.Job] = {}
+        """By their number, oldest first; also those that are over."""
         self._bad_filter = ""
 
     # --- parts
@@ -238,14 +239,23 @@ class Frame(Screen[None]):
         return wording.bare_header(self._label, width, said), (span("READ-ONLY", Role.STRONG),)
 
     def _status(self) -> tuple[Iterable[Span], Spans]:
+        going = self._job or self._job_words(self.size.width)
         if self._remark:
-            return self._remark, self._job
+            return self._remark, going
         if self.store is not None:
-            return wording.status(self.store, bad_filter=self._bad_filter), self._job
-        return [span("opening …" if self._opening else "nothing is open")], self._job
+            return wording.status(self.store, bad_filter=self._bad_filter), going
+        return [span("opening …" if self._opening else "nothing is open")], going
+
+    def _job_words(self, width: int) -> Spans:
+        """The jobs that are under way, for the end of the status line."""
+        return ()
+
+    def _rail_jobs(self, width: int) -> list[Line]:
+        """The same for the rail."""
+        return []
 
     def _rail_lines(self, width: int) -> list[Line]:
-        return wording.rail(self.stores, self.current, width)
+        return [*wording.rail(self.stores, self.current, width), *self._rail_jobs(width)]
 
     def _too_small(self, width: int) -> list[Line]:
         return [line(part) for part in fold("orlop needs 60 columns and 12 lines; q quits", width)]
@@ -326,13 +336,10 @@ class Frame(Screen[None]):
 
     def note(self, *texts: str) -> None:
         """Write into the log."""
-        at = time.strftime("%H:%M:%S")
-        for text in texts:
-            self._log.append(line(span(f"{at}  ", Role.FAINT), span(text)))
-            at = " " * len(at)
+        self.logbook.note(*texts)
 
     def _log_error(self, error: OrlopError) -> None:
-        self.note(*(f"{label}: {text}" for label, text in words.words(error)))
+        self.logbook.error(error)
 
     def show_error(self, error: OrlopError) -> None:
         """An error stays on the screen until it is closed, and in the log after that."""

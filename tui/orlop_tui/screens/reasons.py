@@ -120,7 +120,7 @@ _REASONS: Mapping[str, Callable[[OpenStore, object | None], str]] = {
     "users": _users,
 }
 _ALWAYS = frozenset(
-    {"help", "quit", "log", "info", "stores", "back", "return", "pane", "next_pane", "zoom", "to_list", "follow"}
+    {"help", "quit", "jobs", "stores", "back", "return", "pane", "next_pane", "zoom", "to_list", "follow"}
     | {"whole", "focus_next", "focus_previous", "command_palette", "leave_filter", "interrupt"}
     | {"move", "page", "end", "down", "up", "actions", "suspend_process"}
 )

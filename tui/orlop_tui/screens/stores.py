@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from orlop.finding import Finding, Severity
 from orlop.intent import Intent
 from orlop.records import Absent, Condition, EngineState, Facet, Key, Records, Row, Snapshot, Trust
+from orlop.space import Space
 from orlop_tui import format as words
 from orlop_tui.equivalent import command
 from orlop_tui.messages import PastChange
@@ -90,6 +91,13 @@ class OpenStore:
     """What was typed as a filter; the list has it once the store answered what only the store knows."""
     freed: tuple[frozenset[Key], int] | None = None
     """Rows, and what the deletion of exactly these frees."""
+    verifying: dict[Key, str] = field(default_factory=dict)
+    """What rows say of themselves while they are verified."""
+    space: Space | None = None
+    """Where its bytes are, once that was measured."""
+    measured_at: int = 0
+    space_is_old: bool = False
+    """Whether the store changed since."""
     names: Names = field(default_factory=Names)
     """What can be completed."""
     _by_image: dict[str, list[Finding]] = field(default_factory=dict)

@@ -438,6 +438,10 @@ class LinesView(ScrollView, Painted, can_focus=True, inherit_bindings=False):
             self._put(place)
         self.scroll_to(y=0 if side < 0 else len(self.lines), animate=False, immediate=True)
 
+    def put_on(self, place: int) -> None:
+        """Put the cursor on a line, and bring it into sight."""
+        self._put(place)
+
     def go_below(self, place: int) -> None:
         """Scroll a line to the top, and put the cursor on the first target from there on."""
         self.scroll_to(0, place, animate=False, immediate=True)
