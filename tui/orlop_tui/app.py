@@ -218,6 +218,9 @@ class OrlopApp(SafeApp, inherit_bindings=False):
     def on_detail_ready(self, message: messages.DetailReady) -> None:
         self.browse.detail_ready(message)
 
+    def on_details_ready(self, message: messages.DetailsReady) -> None:
+        self.browse.details_ready(message)
+
     def on_records_ready(self, message: messages.RecordsReady) -> None:
         self.browse.records_ready(message)
 
@@ -266,14 +269,14 @@ class OrlopApp(SafeApp, inherit_bindings=False):
     def on_store_changed(self, message: messages.StoreChanged) -> None:
         self.browse.store_changed(message)
 
-    def on_live_state(self, message: messages.LiveState) -> None:
-        self.browse.live_state(message)
-
     def on_job_changed(self, message: messages.JobChanged) -> None:
         self.browse.job_changed(message)
 
     def on_space_ready(self, message: messages.SpaceReady) -> None:
         self.browse.space_ready(message)
+
+    def on_live_state(self, message: messages.LiveState) -> None:
+        self.browse.live_state(message)
 
 
 def check_settings(settings: Settings) -> None:

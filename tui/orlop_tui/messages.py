@@ -129,6 +129,9 @@ class Gateway(Protocol):
     def detail(self, index: int, key: Key) -> None:
         """`DetailReady`, or `Failed` with the action ``detail``."""
 
+    def details(self, wanted: Sequence[tuple[int, Key]]) -> None:
+        """`DetailsReady` of rows of one store or of several, or `Failed` with the action ``details``."""
+
     def records(self, index: int, facet: Facet) -> None:
         """`RecordsReady` of the whole store; they say themselves why there are none."""
 
@@ -250,6 +253,14 @@ class DetailReady(Message):
         self.detail = detail
         self.mappings = mappings
         self.remotes = remotes
+
+
+class DetailsReady(Message):
+    """Several images whole, in the order in which they were asked for."""
+
+    def __init__(self, details: tuple[tuple[int, Key, Detail], ...]) -> None:
+        super().__init__()
+        self.details = details
 
 
 class RecordsReady(Message):

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from orlop.fs import translate
 from orlop.intent import Intent
@@ -31,6 +31,16 @@ class Reading(Opening):
                 self._post(messages.DetailReady(index, key, detail, mappings, remotes))
 
         self._submit(self._readers, "detail", index, work)
+
+    def details(self, wanted: Sequence[tuple[int, Key]]) -> None:
+        """`DetailsReady` for the rows that were asked for last."""
+
+        def work(current: Callable[[], bool]) -> None:
+            found = tuple((index, key, self._slots[index].store.detail(key)) for index, key in wanted if current())
+            if current():
+                self._post(messages.DetailsReady(found))
+
+        self._submit(self._readers, "details", None, work)
 
     def records(self, index: int, facet: Facet) -> None:
         """`RecordsReady` of the whole store."""

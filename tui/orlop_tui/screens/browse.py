@@ -122,9 +122,12 @@ class Browse(LookKeys):
         self.draw()
 
     def store_changed(self, message: messages.StoreChanged) -> None:
+        if self.held_back(message):
+            return
         store = self.stores[message.index]
         before = store.snapshot.engine
         store.update(message.delta.snapshot)
+        self.flash(store, message.delta)
         if not self.changes.busy:
             self._follow_engine(store, before)
         if message.delta and not message.dated:
@@ -162,6 +165,7 @@ class Browse(LookKeys):
             self.draw_lines()
 
     def records_ready(self, message: messages.RecordsReady) -> None:
+        self.take_frozen(message)
         store = self.stores[message.index]
         if store.records.get(message.facet) != message.records:
             store.records[message.facet] = message.records
@@ -373,14 +377,14 @@ class Browse(LookKeys):
             then = "Quitting stops it." if self.changes.can_stop else "Quitting waits until it is done."
             self._ask_to_quit(f"{self.changes.busy} is still going on.", then)
         else:
-            self.app.exit()
+            self.app.exit(message=self.unfinished_jobs() or None)
 
     def interrupt(self) -> None:
         """Ctrl+C: stop the running job, else ask whether to quit."""
         if self.gateway.stop():
             self.say("stopping …")
         elif isinstance(self.app.screen, Confirm):
-            self.app.exit(message=self.unfinished_jobs() or None)
+            self.app.exit()
         else:
             self._ask_to_quit("Ctrl+C once more, or Q, quits.")
 

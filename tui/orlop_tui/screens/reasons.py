@@ -36,6 +36,8 @@ def why_not(action: str, now: Situation) -> str:
         return "no store is open"
     if name in _WRITES and now.busy:
         return f"wait: {now.busy}"
+    if name in _WRITES and store.frozen is not None:
+        return "what is shown is frozen: f goes on"
     reason = _REASONS.get(name)
     return "" if reason is None else reason(store, now.target)
 
@@ -118,6 +120,9 @@ _REASONS: Mapping[str, Callable[[OpenStore, object | None], str]] = {
     "remove_repository": _repository,
     "repair": _repair,
     "users": _users,
+    "raw": _row,
+    "sharing": _row,
+    "compare": _row,
 }
 _ALWAYS = frozenset(
     {"help", "quit", "jobs", "stores", "back", "return", "pane", "next_pane", "zoom", "to_list", "follow"}

@@ -10,6 +10,7 @@ from orlop.space import Space
 from orlop_tui import format as words
 from orlop_tui.equivalent import command
 from orlop_tui.messages import PastChange
+from orlop_tui.screens.since import Frozen
 from orlop_tui.widgets.completing import Names
 from orlop_tui.widgets.kindwords import KindWords, of_kind
 from orlop_tui.widgets.lines import Line, Role, Span, span
@@ -76,6 +77,8 @@ class OpenStore:
     changes: int = 0
     has_siblings: bool = False
     """Whether the same path holds further stores, so that commands must name the driver."""
+    frozen: Frozen | None = None
+    """What is shown stands still, as it was then; None: it follows the disk."""
     unlocked: bool = False
     offline: bool = False
     """Whether a person stated that no engine works on the store."""

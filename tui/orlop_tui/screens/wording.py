@@ -56,13 +56,20 @@ def bare_header(title: str | None, width: int, *said: str) -> list[Span]:
     return pieces
 
 
+def live_word(store: OpenStore) -> str:
+    """Whether what is shown follows the disk."""
+    if store.frozen is None:
+        return store.live or "not watched"
+    return "FROZEN, changed since" if store.frozen.after is not None else "FROZEN"
+
+
 def status(store: OpenStore, *, bad_filter: str) -> list[Span]:
     """Whether the screen is fresh, the order, the filter, and the marks with what is hidden of them."""
     if bad_filter:
         return [span(f"filter: {bad_filter}", Role.BAD)]
     listing = store.listing
     seen = time.strftime("%H:%M:%S", time.localtime(store.looked_at / 1e9))
-    pieces = [span(store.live or "not watched"), span(f"  seen {seen}"), _BAR]
+    pieces = [span(live_word(store)), span(f"  seen {seen}"), _BAR]
     pieces += [span(f"sort {listing.sort.column} {listing.sort.arrow}"), _BAR]
     waits = store.wanted_filter != listing.filter.text
     pieces.append(span(f"filter {store.wanted_filter} …" if waits else f"filter {listing.filter.text or 'none'}"))
