@@ -1,6 +1,9 @@
-"""What the whole test run shares: where recorded vectors lie, and their account at the end."""
+"""What the whole test run shares: where recorded vectors lie, and their account at the end; and what keeps it quick."""
 
+import gc
 import itertools
+import os
+import shutil
 import sys
 from collections import Counter
 from pathlib import Path
@@ -10,6 +13,30 @@ import pytest
 VECTORS = Path(__file__).parent / "vectors" / "data"
 
 _HOMES = itertools.count()
+_MEMORY = "/dev/shm"
+_ROOM = 2 << 30
+"""Bytes free in memory from which on the tests' folders are there."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Spend the run's time on what is tested; worker processes and the programs that tests start inherit it."""
+    gc.set_threshold(100_000, 50, 100)  # thousands of short-lived screens and stores, each of many objects
+    if sys.dont_write_bytecode:  # else every worker and every program that is started compiles all of it again
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(config.rootpath / ".pytest_cache" / "bytecode")
+        sys.dont_write_bytecode = False
+    if not _alone(config) and _is_roomy(_MEMORY):  # where a sync costs nothing: what it is for, no test can see
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _MEMORY)
+
+
+def _alone(config: pytest.Config) -> bool:
+    """Whether engines or measurements are run: on a disk, and with the machine for themselves."""
+    return config.getoption("markexpr") in ("engine", "bench")
+
+
+def _is_roomy(folder: str) -> bool:
+    return os.path.isdir(folder) and os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > _ROOM
 
 
 @pytest.fixture(scope="session")
@@ -61,5 +88,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Engines and measurements want the machine for themselves: one after the other, in this process."""
-    return 0 if config.getoption("markexpr") in ("engine", "bench") else None
+    """Engines and measurements: one after the other, in this process."""
+    return 0 if _alone(config) else None

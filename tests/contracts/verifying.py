@@ -46,7 +46,7 @@ def registry(folder: Path) -> Subject:
     storage.image("team/tool", "latest", layers=(b"tool" * 900,))
     return Subject(
         path=str(storage.path),
-        files=tuple(storage.path.rglob("data")),
+        files=by_size(*storage.path.rglob("data")),
         victim=storage.blob_path(second.layers[1]),
         owner=second.digest,
         rule="RG01",
@@ -69,11 +69,15 @@ def rkt(folder: Path) -> Subject:
     root.settle()
     return Subject(
         path=root.path,
-        files=(*Path(root.at("blob")).rglob("sha512-*"), Path(root.at(f"{tree}/rootfs/srv"))),
+        files=by_size(*Path(root.at("blob")).rglob("sha512-*"), Path(root.at(f"{tree}/rootfs/srv"))),
         victim=Path(root.at(layout.blob(other.key))),
         owner=other.key,
         rule="RK02",
     )
+
+
+def by_size(*files: Path) -> tuple[Path, ...]:
+    return tuple(sorted(files, key=lambda path: (path.stat().st_size, path)))
 
 
 KINDS = {"registry": registry, "rkt": rkt}

@@ -55,7 +55,7 @@ class Seat:
             async with asyncio.timeout(15):
                 while not true():
                     assert self.app._exception is None
-                    await asyncio.sleep(0.005)
+                    await asyncio.sleep(0.02)
         except TimeoutError:
             pytest.fail(f"it never came to that; on the screen:\n{self.screen}")
 
