@@ -33,7 +33,7 @@ def path_in(root: Root, subject: str) -> str | None:
     An absolute path may lead to the root through links; nothing below the root is looked at.
     None where it cannot be a path of this store.
     """
-    if "\0" in subject or ".." in subject.split("/"):
+    if not subject or "\0" in subject or ".." in subject.split("/"):
         return None
     if not subject.startswith("/"):
         path = posixpath.normpath(subject)

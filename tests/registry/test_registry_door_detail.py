@@ -436,7 +436,7 @@ def test_paths_lead_to_what_lies_there(registry: Registry) -> None:
         assert store.why(f"team/app@{made.digest[7:20]}").subject == made.digest
 
 
-@pytest.mark.parametrize("text", ["", "x", "zz", "sha256:" + "0" * 64, f"{V2}/repositories/no", f"{V2}/blobs/sha256"])
+@pytest.mark.parametrize("text", ["", "x", "zz", "sha256:" + "0" * 64, f"{V2}/repositories/no", f"{V2}/blobs/none"])
 def test_what_nobody_knows_is_not_found(registry: Registry, text: str) -> None:
     registry.image("app", "v1")
     with opened(registry) as store, pytest.raises(NotFound):

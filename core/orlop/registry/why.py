@@ -17,6 +17,8 @@ _MANY = 20
 """Chains of references that are spelled out at most."""
 _MOST = 1000
 """Chains that are looked for at most: indexes that name each other in many ways have more than can be counted."""
+_SHORTEST_UPLOAD = len("0f6a1c2e-5b7d")
+"""Characters of an upload's id that may stand for all of it: fewer could be digits of a digest."""
 _HEX = re.compile(r"[0-9a-f]{2,128}", re.ASCII)
 
 _Chain = tuple[Link, ...]
@@ -27,23 +29,37 @@ def why(root: Root, model: Model, subject: str) -> Why:
 
     A digest may be given without its algorithm and cut to two digits or more; a tag as
     ``repository:tag``, a manifest as ``repository@digest``, an upload by its UUID; a path
-    absolute or relative to the root, at any depth.
+    absolute or relative to the root, at any depth, its last name cut short. What is no
+    longer there is answered from the journal of changes.
 
     Raises:
         NotFound: the store knows nothing of it.
         Ambiguous: the start of several digests.
+        NoPermission, StorageFailure: the place cannot be looked at.
     """
+    from orlop import asked  # with it comes what writes files, which looking at a store does not need
+    from orlop.registry import whypath
+
     repository, at, digest = subject.rpartition("@")
     if at and repository in model.repositories:
         return _digest(model, _whole(model, digest), model.repositories[repository])
-    path = subject.removeprefix(root.path).strip("/")
-    return (
-        _tag_named(model, subject)
-        or _repository_named(model, subject)
-        or _upload_named(model, subject)
-        or _at_path(model, path)
-        or _digest(model, _whole(model, subject), None)
-    )
+    named = _tag_named(model, subject) or _repository_named(model, subject) or _upload_named(model, subject)
+    if named is not None:
+        return named
+    path = asked.path_in(root, subject)
+    if path is not None:
+        path = whypath.whole(root, path)
+        answer = asked.in_own_folder(root, path) or whypath.stray(model, path) or _at_path(model, path)
+        if answer is not None:
+            return answer
+    try:
+        return _digest(model, _whole(model, subject), None)
+    except NotFound:
+        answer = None if path is None else whypath.at(root, model, path)
+        answer = answer or asked.gone(root, subject)
+        if answer is None:
+            raise
+        return answer
 
 
 # --- names -------------------------------------------------------------------
@@ -107,7 +123,15 @@ def _upload_named(model: Model, text: str) -> Why | None:
     for repository in model.repositories.values():
         if text in repository.uploads:
             return _upload(repository, repository.uploads[text])
-    return None
+    if len(text) < _SHORTEST_UPLOAD:
+        return None
+    found = [
+        (repository, upload)
+        for repository in model.repositories.values()
+        for upload in repository.uploads.values()
+        if upload.id.startswith(text)
+    ]
+    return _upload(*found[0]) if len(found) == 1 else None
 
 
 def _upload(repository: Repository, upload: Upload) -> Why:
@@ -134,7 +158,7 @@ def _at_path(model: Model, path: str) -> Why | None:
     blobs = place.blobs(model.base)
     if path.startswith(f"{blobs}/"):
         parts = path[len(blobs) + 1 :].split("/")
-        return _digest(model, f"{parts[0]}:{parts[2]}", None) if len(parts) >= 3 else None
+        return _known(model, f"{parts[0]}:{parts[2]}", None) if len(parts) >= 3 else None
     repositories = place.repositories(model.base)
     if not path.startswith(f"{repositories}/"):
         return None
@@ -157,20 +181,31 @@ def _owner(model: Model, below: str) -> Repository | None:
 
 
 def _in_repository(model: Model, repository: Repository, rest: list[str]) -> Why | None:
+    from orlop.registry.whypath import as_link
+
     match rest:
         case []:
             return _repository(repository)
         case ["_uploads", identity, *_] if identity in repository.uploads:
             return _upload(repository, repository.uploads[identity])
         case ["_manifests", "tags", tag, "index", algorithm, digits, *_] if tag in repository.tags:
-            return _digest(model, f"{algorithm}:{digits}", repository)
+            found = _known(model, f"{algorithm}:{digits}", repository)
+            return found and as_link(found, repository, rest)
         case ["_manifests", "tags", tag, *_] if tag in repository.tags:
             return _tag(repository, repository.tags[tag])
         case ["_manifests", "revisions", algorithm, digits, *_] | ["_layers", algorithm, digits, *_]:
-            return _digest(model, f"{algorithm}:{digits}", repository)
+            found = _known(model, f"{algorithm}:{digits}", repository)
+            return found and as_link(found, repository, rest)
         case ["_manifests" | "_layers" | "_uploads", *_]:
             return _repository(repository)
     return None
+
+
+def _known(model: Model, digest: str, only: Repository | None) -> Why | None:
+    try:
+        return _digest(model, digest, only)
+    except NotFound:
+        return None
 
 
 # --- digests -----------------------------------------------------------------
@@ -244,10 +279,16 @@ def _digest(model: Model, digest: str, only: Repository | None) -> Why:
     for layer in pairs:
         kept += [chain for chain in islice(_kept(model, layer, only), _MOST) if chain not in kept]
     related = _related(model, digest, pairs)
-    remark = "nothing keeps it: `orlop clean` would remove it"
-    if once:
+    remark = "" if kept else _unkept(model, digest)
+    if once and not kept:
         remark = f"{remark}; tags meant it once: {', '.join(once[:5])}"
     return _why(digest, tuple(is_a), kept, related, remark)
+
+
+def _unkept(model: Model, digest: str) -> str:
+    from orlop.registry.whypath import unkept
+
+    return unkept(model, digest)
 
 
 def _is_config(model: Model, user: str, digest: str) -> bool:
