@@ -317,6 +317,21 @@ class StandIn:
     def save_plan(self, plan: Plan, path: str) -> None:
         self._answer("save plan", None, messages.PlanSaved(path), path)
 
+    def verify(self, index: int, keys: Sequence[Key] | None, *, again: bool = False) -> None:
+        self.asked.append(("verify", index, None if keys is None else tuple(keys), again))
+
+    def measure(self, index: int) -> None:
+        self.asked.append(("measure", index))
+
+    def pause(self, job: int) -> None:
+        self.asked.append(("pause", job))
+
+    def resume(self, job: int) -> None:
+        self.asked.append(("resume", job))
+
+    def cancel(self, job: int) -> None:
+        self.asked.append(("cancel", job))
+
     def copy(self, what: str, text: str) -> None:
         self._answer("copy", None, messages.Copied(what, "terminal"), what, text)
 

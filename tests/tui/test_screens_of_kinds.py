@@ -141,7 +141,7 @@ async def test_a_registry_says_that_no_lock_tells_whether_its_registry_is_stoppe
     async with opened(registry, unlocked=False) as seat:
         assert "no lock: stopped?" in seat.screen
         assert "repositories" in seat.screen
-        seat.press("i")
+        seat.press("i", "3")
         await seat.shows("This store", "of blobs, each once", "a registry locks nothing")
 
 

@@ -17,6 +17,8 @@ class Page(Dialog[Result]):
 
     leaves = "back"
     leave_keys = "Esc"
+    is_for_typing = True
+    """Nothing on it changes a store: who types ahead means it."""
     BINDINGS: ClassVar[list[BindingType]] = [Binding("q", "leave", "back", show=False)]
 
     def __init__(self) -> None:
