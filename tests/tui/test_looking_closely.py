@@ -10,9 +10,9 @@ from orlop.samples import DataRoot, make
 from orlop_tui.app import OrlopApp
 from orlop_tui.gateway import Gateway
 from orlop_tui.screens.comparing import Side, compared
+from orlop_tui.screens.frozen import record_changes
 from orlop_tui.screens.raw import hex_lines
 from orlop_tui.screens.sharing import sharing_lines
-from orlop_tui.screens.since import record_changes
 from orlop_tui.widgets.lines import Line, LinesView
 
 

@@ -10,10 +10,11 @@ from orlop_tui import format as words
 from orlop_tui import messages
 from orlop_tui.screens.comparing import Comparison, Side
 from orlop_tui.screens.dialog import Choice, Menu
+from orlop_tui.screens.frozen import FACETS, Frozen
 from orlop_tui.screens.lenskeys import LensKeys
 from orlop_tui.screens.raw import RawView, Record, records_of
 from orlop_tui.screens.sharing import Sharing
-from orlop_tui.screens.since import FACETS, Frozen, Since
+from orlop_tui.screens.since import Since
 from orlop_tui.screens.stores import OpenStore
 from orlop_tui.widgets.lines import Role
 

@@ -10,7 +10,7 @@ from orlop.space import Space
 from orlop_tui import format as words
 from orlop_tui.equivalent import command
 from orlop_tui.messages import PastChange
-from orlop_tui.screens.since import Frozen
+from orlop_tui.screens.frozen import Frozen
 from orlop_tui.widgets.completing import Names
 from orlop_tui.widgets.kindwords import KindWords, of_kind
 from orlop_tui.widgets.lines import Line, Role, Span, span
@@ -37,6 +37,11 @@ class Counts:
             )
             if number
         ]
+
+
+def counts_of(snapshot: Snapshot) -> Counts:
+    """As `counts`; of a store that is still being read nothing is wrong yet."""
+    return Counts(0, 0, 0) if snapshot.partial else counts(snapshot.rows)
 
 
 def counts(rows: tuple[Row, ...]) -> Counts:
@@ -101,6 +106,8 @@ class OpenStore:
     measured_at: int = 0
     space_is_old: bool = False
     """Whether the store changed since."""
+    unread: str = ""
+    """Why only names of it are known, where that lasts: one clause."""
     names: Names = field(default_factory=Names)
     """What can be completed."""
     _by_image: dict[str, list[Finding]] = field(default_factory=dict)
@@ -108,11 +115,16 @@ class OpenStore:
 
     @classmethod
     def opened(cls, index: int, path: str, snapshot: Snapshot) -> "OpenStore":
-        listing, of = Listing(snapshot.rows), counts(snapshot.rows)
+        listing, of = Listing(snapshot.rows), counts_of(snapshot)
         scopes = _scopes(snapshot)
         store = cls(index, path, snapshot, listing, of, repositories=scopes, looked_at=snapshot.seen_at)
         store.names = Names(snapshot.rows)
         return store
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether only names of it are known."""
+        return self.snapshot.partial
 
     @property
     def kind(self) -> str:
@@ -135,7 +147,7 @@ class OpenStore:
     def update(self, snapshot: Snapshot) -> None:
         """Take over a newer snapshot."""
         self.snapshot = snapshot
-        self.counts = counts(snapshot.rows)
+        self.counts = counts_of(snapshot)
         self.repositories = _scopes(snapshot)
         self.looked_at = snapshot.seen_at
         self.awaited.clear()
