@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 VECTORS = Path(__file__).parent / "vectors" / "data"
 
@@ -16,6 +17,11 @@ _HOMES = itertools.count()
 _MEMORY = "/dev/shm"
 _ROOM = 2 << 30
 """Bytes free in memory from which on the tests' folders are there."""
+
+
+settings.register_profile("few", max_examples=30, deadline=None)
+settings.register_profile("many", max_examples=300, deadline=None)
+settings.load_profile("few")  # else --hypothesis-profile=many, as .ci/run once does
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -16,6 +16,7 @@ from orlop.digest import chain_ids
 from orlop.docker.layerreferences import LayerReferences
 from orlop.docker.layerstore import DEEPEST, Layers, LayerStore, MemoryLayerStore
 from orlop.errors import DigestMismatch, Escapes, Malformed, NotFound, OrlopError, Refused, Unsupported, WrongKind
+from tests.examples import examples
 
 AT = 1_600_000_000
 KINDS = {"/": tarfile.DIRTYPE, "@": tarfile.SYMTYPE, "=": tarfile.LNKTYPE, "|": tarfile.FIFOTYPE, "#": tarfile.CHRTYPE}
@@ -261,7 +262,7 @@ NAMES = st.lists(st.sampled_from(["a", "b", "usr", "é", "\udcff", "x" * 120, ".
 FILES = st.dictionaries(NAMES.map("/".join), st.binary(max_size=1500), max_size=8)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(0.25), deadline=None)
 @given(files=FILES, form=st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]), zipped=st.booleans())
 def test_random_trees_come_back_or_are_refused_whole(
     tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes], form: int, zipped: bool

@@ -16,6 +16,7 @@ from orlop.fs.writer import System
 from orlop.registry.driver import Driver
 from orlop.registry.filedriver import FileDriver
 from orlop.registry.memorydriver import MemoryDriver
+from tests.examples import examples
 
 
 class Unsynced(System):
@@ -411,7 +412,7 @@ def test_the_two_drivers_answer_alike_whatever_is_asked_of_them() -> None:
     run_state_machine_as_test(
         OneLikeTheOther,
         settings=settings(
-            max_examples=25,
+            max_examples=examples(0.25),
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],

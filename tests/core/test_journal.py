@@ -15,6 +15,7 @@ from orlop.intent import Remove
 from orlop.journal import CHANGES, Change, Journal, Log, State
 from orlop.plan import Plan, Quarantine, Reason, Replace
 from orlop.records import Key
+from tests.examples import examples
 
 BEGIN: dict[str, object] = {
     "type": "begin",
@@ -173,7 +174,7 @@ def test_a_step_that_leads_elsewhere_makes_the_change_damaged(
     assert written(line(steps=[{**step, **member}])).state is State.DAMAGED
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(0.6), deadline=None)
 @given(data=st.binary(max_size=200), cut=st.integers(0, 900), at=st.integers(0, 900))
 def test_no_damage_to_a_journal_raises(written: Callable[[bytes], Change], data: bytes, cut: int, at: int) -> None:
     whole = turns("step", "done")

@@ -16,6 +16,7 @@ from orlop.fs import Root
 from orlop.progress import Silent, Stoppable
 from orlop.space import Part, Use
 from orlop.usage import Usage, group, measure, needed_by, space_of
+from tests.examples import examples
 
 
 def du(path: str | Path) -> int:
@@ -61,7 +62,7 @@ def build(path: str, tree: object, made: list[str]) -> None:
             made.append(path)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(0.4), deadline=None)
 @given(tree=st.dictionaries(_NAMES, _TREES, max_size=5), claimed=st.sets(_NAMES))
 def test_any_tree_is_counted_as_du_counts_it(
     tmp_path_factory: pytest.TempPathFactory, tree: object, claimed: set[str]

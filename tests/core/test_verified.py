@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from orlop import times, verified
 from orlop.errors import OrlopError
 from orlop.verified import Dates, Proof, Seen, VerifiedCache, settled, version_text
+from tests.examples import examples
 
 A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 
@@ -72,7 +73,7 @@ def test_the_oldest_go_where_there_are_too_many(tmp_path: Path, monkeypatch: pyt
     assert [cache.find(A, str(n)) is not None for n in range(1, 6)] == [False, False, True, True, True]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(0.6), deadline=None)
 @given(data=st.data())
 def test_a_torn_file_is_worth_nothing(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("cache")

@@ -30,6 +30,7 @@ from orlop.samples import DataRoot, Image
 from orlop.samples.trees import Files, Symlink
 from orlop.spread import spread
 from orlop.store import Hashing
+from tests.examples import examples
 
 DRIVERS = pytest.mark.parametrize("driver", ["overlay2", "vfs"])
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="owners and overlayfs's marks need uid 0")
@@ -188,7 +189,7 @@ def test_only_the_layers_of_some_rows_are_hashed(shop: Shop) -> None:
     assert [f.rule for f in check(shop.data.path, [Key("", shop.web.id, "web:1")])] == ["DK08"]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(0.25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 1 << 30))
 def test_one_flipped_byte_anywhere_is_found_and_its_file_named(
     tmp_path_factory: pytest.TempPathFactory, seed: int

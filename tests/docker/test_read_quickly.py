@@ -24,6 +24,7 @@ from orlop.fs import Root
 from orlop.jsonrules import loads
 from orlop.progress import Silent
 from orlop.samples import DataRoot
+from tests.examples import examples
 
 DIFF = "sha256:" + "ab" * 32
 TEXTS = st.one_of(st.none(), st.sampled_from(["", "x", "a\\b", 'q"', "\u2028é", "\ud800", "\x07", "amd64", "linux"]))
@@ -92,7 +93,7 @@ def documents(draw: st.DrawFn) -> bytes:
     return data
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(documents())
 def test_a_config_read_quickly_is_one_that_the_whole_reading_gives(data: bytes) -> None:
     found = read_plain(data)
@@ -192,7 +193,7 @@ def spelled(store: object, separators: tuple[str, str] = (",", ":")) -> bytes:
     return json.dumps({"Repositories": store}, separators=separators).encode()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(1), deadline=None)
 @given(STORES, STORES, SPELLINGS, st.one_of(st.none(), st.tuples(st.integers(0, 10_000), st.sampled_from(b'{},"x '))))
 def test_names_that_are_read_from_what_differs_are_those_of_the_whole_file(
     before: dict[str, dict[str, str]],

@@ -18,6 +18,7 @@ from orlop.progress import Silent
 from orlop.records import Facet
 from orlop.samples import DataRoot, Image
 from orlop.store import Store
+from tests.examples import examples
 
 DRIVER = "overlay2"
 
@@ -176,7 +177,7 @@ def seen(store: Store) -> tuple[object, ...]:
     )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(0.6), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.lists(st.sampled_from(CHANGES), min_size=1, max_size=4), min_size=1, max_size=4))
 def test_a_refresh_by_hints_equals_a_fresh_opening(rounds: list[list[Callable[[World], None]]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -22,6 +22,7 @@ from orlop.registry.manifest import (
 )
 from orlop.registry.model import Config, Manifest, State, What
 from orlop.registry.processes import root_directory
+from tests.examples import examples
 
 DIGEST = "sha256:" + "a" * 64
 OTHER = "sha512:" + "b" * 128
@@ -192,7 +193,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(1.5), deadline=None)
 @given(VALUES)
 def test_no_document_is_an_error(value: object) -> None:
     data = json.dumps(value).encode()
@@ -202,7 +203,7 @@ def test_no_document_is_an_error(value: object) -> None:
     assert scheduler.parse(data).state in (State.GOOD, State.MALFORMED)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(3), deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_are_an_error(data: bytes) -> None:
     assert read_bytes(data).state in (State.MALFORMED, State.EMPTY, State.GOOD)
@@ -212,7 +213,7 @@ def test_no_bytes_are_an_error(data: bytes) -> None:
     assert (state is State.GOOD) == (target is not None) == (not why)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(
     st.lists(
         st.fixed_dictionaries(
@@ -255,7 +256,7 @@ def test_configs_are_read_leniently(document: object, expected: str) -> None:
 # --- a registry's configuration -----------------------------------------------------
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(3), deadline=None)
 @given(st.text(alphabet="storagefilesystem:rootdirectory/ \n\t'\"#{}[]&*|>-%\\", max_size=120) | st.text())
 def test_no_configuration_is_an_error(text: str) -> None:
     found = root_directory(text)

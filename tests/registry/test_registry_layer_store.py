@@ -22,6 +22,7 @@ from orlop.registry.layers import LayerStore
 from orlop.registry.layout import MODERN
 from orlop.registry.memorydriver import MemoryDriver
 from orlop.registry.storage import RegistryStorage
+from tests.examples import examples
 
 NAME = "team/app"
 CONTENT = b"some layer's bytes" * 1000
@@ -522,7 +523,7 @@ EDITS = st.lists(
 
 
 @given(edits=EDITS)
-@settings(max_examples=120, deadline=None, database=None)
+@settings(max_examples=examples(1.2), deadline=None, database=None)
 def test_an_upload_holds_what_was_written_wherever_it_was_written(edits: list[Edit]) -> None:
     layers = store(MemoryDriver())
     upload = layers.upload()

@@ -16,6 +16,7 @@ from orlop.rkt.ql import scalars, times, zappy
 from orlop.rkt.ql.blocks import FREE_LISTS, HEADER, Writer, offset_of
 from orlop.rkt.ql.reading import Reader
 from orlop.rkt.qlcatalogue import QlFormat
+from tests.examples import examples
 from tests.rkt.ql_files import EVERY, cut_log, database
 from tests.rkt.ql_verifier import verify
 
@@ -81,13 +82,13 @@ def test_a_large_damaged_file_gives_its_rows_or_an_error() -> None:
         _survives(_damaged(database("rkt-store-large"), chance))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(3), deadline=None)
 @given(st.binary(max_size=600))
 def test_any_bytes_after_a_header_give_an_error_or_rows(data: bytes) -> None:
     _survives(HEADER + FREE_LISTS + data.ljust(-(-len(data) // 16) * 16, b"\0"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(3), deadline=None)
 @given(st.binary(max_size=80))
 def test_any_bytes_are_values_or_an_error(data: bytes) -> None:
     for parse in (lambda d: scalars.decode(d, 8), lambda d: zappy.unpack(d, 65_787), times.parse, ql.wal_state):

@@ -12,6 +12,7 @@ from orlop.rkt import ql
 from orlop.rkt.ql import indexes
 from orlop.rkt.ql.blocks import Blocks, Writer
 from orlop.rkt.ql.schema import empty_database
+from tests.examples import examples
 from tests.rkt.ql_files import EVERY, database
 from tests.rkt.ql_verifier import verify
 
@@ -105,7 +106,7 @@ _IMAGES = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(1.5), deadline=None)
 @given(_IMAGES, st.integers(0, 1 << 60))
 def test_any_rows_come_back_and_the_file_is_whole(images: list[tuple[Any, ...]], first: int) -> None:
     rows = tuple(ql.Row(first + 20 + n, values) for n, values in enumerate(images))

@@ -19,6 +19,7 @@ from orlop.rkt.imagefiles import parsed
 from orlop.rkt.model import State
 from orlop.rkt.qlcatalogue import LOG
 from orlop.samples.rkt import NOW, AciRoot
+from tests.examples import examples
 from tests.rkt.rkt_stores import everything, opened, settled
 
 CANARY = "canary-in-the-coal-mine-4711"
@@ -56,7 +57,7 @@ def look(path: str) -> str:
     return repr(said)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(0.5))
 @given(st.binary(max_size=60) | json_values.map(lambda value: json.dumps(value).encode()))
 def test_no_bytes_make_parsing_a_manifest_fail(data: bytes) -> None:
     found = parsed(data)
@@ -64,7 +65,7 @@ def test_no_bytes_make_parsing_a_manifest_fail(data: bytes) -> None:
     assert bool(found.why) == (found.state is not State.GOOD)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(0.5))
 @given(st.dictionaries(members, json_values, max_size=6))
 def test_manifests_of_nearly_the_right_shape_are_good_or_say_why(document: dict[str, object]) -> None:
     whole = {"acKind": "ImageManifest", "acVersion": "0.8.11", "name": "example.com/app", **document}
@@ -73,7 +74,7 @@ def test_manifests_of_nearly_the_right_shape_are_good_or_say_why(document: dict[
     assert (found.parsed is not None) == (found.state is State.GOOD)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(0.25))
 @given(st.lists(st.tuples(texts, texts, st.integers(-(2**63), 2**63 - 1)), max_size=4))
 def test_rows_may_hold_anything(rows: list[tuple[str, str, int]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -89,7 +90,7 @@ def test_rows_may_hold_anything(rows: list[tuple[str, str, int]]) -> None:
         look(root.at(""))
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(0.3))
 @given(st.data())
 def test_a_database_with_any_bytes_changed_is_read_or_refused(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -106,7 +107,7 @@ def test_a_database_with_any_bytes_changed_is_read_or_refused(data: st.DataObjec
         look(root.at(""))
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(0.15))
 @given(st.binary(max_size=200))
 def test_any_log_beside_the_database_is_only_told(log: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:

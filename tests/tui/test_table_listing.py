@@ -13,6 +13,7 @@ from orlop.records import Condition, Flag, Holding, Key, Row, Trust
 from orlop_tui.widgets.completing import Names, of_filter, of_name
 from orlop_tui.widgets.filtering import BadFilter, Haystack, Held, fields_of, parse
 from orlop_tui.widgets.listing import Column, Listing
+from tests.examples import examples
 
 NOW = 1_800_000_000_000_000_000
 DAY = 86_400_000_000_000
@@ -380,7 +381,7 @@ def perform(listing: Listing, action: str, value: object) -> None:
 
 
 @given(ROWS, st.lists(ACTIONS, max_size=12))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(1), deadline=None)
 def test_cursor_and_marks_never_name_what_is_not_there(
     rows: list[tuple[str | None, int, int]], actions: list[tuple[str, object]]
 ) -> None:
