@@ -271,7 +271,7 @@ def test_why_knows_keys_urls_trees_and_files(root: AciRoot) -> None:
         assert store.why("https://example.com/app.aci").related["image"] == image.key
         assert store.why(image.key).related["fetched from"] == "https://example.com/app.aci"
         for subject in (tree, tree[:20], f"{cas}/{layout.tree(tree)}/rootfs/bin"):
-            assert store.why(subject).is_a == ("rendered tree",)
+            assert store.why(subject).is_a[0] == "rendered tree"
             assert store.why(subject).related["image"] == f"example.com/app {image.key}"
         assert store.why("tmp/123").is_a == ("temporary file",)
         assert store.why("db/ql.db").is_a == ("the catalogue",)

@@ -1,6 +1,7 @@
 """What a key, URL, tree, pod, name or file of an ACI store is, and what keeps it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from orlop.errors import Ambiguous, NotFound
 from orlop.fs import Root
@@ -21,22 +22,35 @@ _SHORTEST_TREE = len(layout.TREE_PREFIX) + layout.SHORTEST_PREFIX
 def why(root: Root, model: Model, subject: str) -> Why:
     """Answer for a key, the start of one, a whole SHA-512, a name, a URL, a tree's id, a pod's id, or a path.
 
+    A path is absolute, or relative to the store's folder or to the data directory above it.
+    What is no longer there is answered from the journal of changes.
+
     Raises:
         NotFound: the store knows nothing of it.
         Ambiguous: the start of several.
+        NoPermission, StorageFailure: the place cannot be looked at.
     """
+    from orlop import asked  # with it comes what writes files, which looking at a store does not need
+    from orlop.rkt import whypath
+
     if subject in model.remotes:
         return _remote(model, subject)
-    if subject in model.pods_seen:
-        return _pod(model, subject)
-    if subject.startswith(layout.TREE_PREFIX):
+    pod = subject if subject in model.pods_seen else whypath.pod_of(model, subject)
+    if pod is not None:
+        return _pod(model, pod)
+    if subject.startswith(layout.TREE_PREFIX) and "/" not in subject:
         return _tree(model, model.trees[_tree_id(model, subject)])
-    path = subject.removeprefix(root.path).strip("/")
-    if (answer := _path(model, path)) is not None:
+    path = whypath.path_of(root, subject)
+    answer = None if path is None else asked.in_own_folder(root, path) or _path(model, path)
+    if answer is not None:
         return answer
     try:
         return _image(model, model.images[find(model, subject, path=root.path)[0].id])
     except NotFound as error:
+        answer = None if path is None else whypath.at(root, model, path)
+        answer = answer or asked.gone(root, subject)
+        if answer is not None:
+            return answer
         raise NotFound(
             f"the store knows nothing of {subject!r}",
             path=root.path,
@@ -71,11 +85,12 @@ def _path(model: Model, path: str) -> Why | None:
     if key is not None and key in model.images:
         return _image(model, model.images[key], file=path)
     if parts[0] == layout.TREES and len(parts) > 1 and parts[1] in model.trees:
-        return _tree(model, model.trees[parts[1]])
+        return _tree(model, model.trees[parts[1]], inside=parts[2:])
     if parts[0] == layout.LOCKS and len(parts) == 2 and parts[1] in model.images:
         return _image(model, model.images[parts[1]], file=path)
     if parts[0] == layout.TREE_LOCKS and len(parts) == 2 and parts[1] in model.trees:
-        return _tree(model, model.trees[parts[1]])
+        answer = _tree(model, model.trees[parts[1]])
+        return replace(answer, is_a=("lock of a rendered tree", *answer.is_a))
     if path == model.catalogue.path:
         rows = model.catalogue.contents
         count = f"{len(rows.images)} rows of images, {len(rows.remotes)} remote records"
@@ -129,7 +144,9 @@ def _keepers(model: Model, image: Image) -> Iterator[tuple[Link, ...]]:
         yield (Link(what=f"pod {identity}", path=model.pods_seen[identity].path), here)
 
 
-def _tree(model: Model, tree: Tree) -> Why:
+def _tree(model: Model, tree: Tree, inside: Sequence[str] = ()) -> Why:
+    from orlop.rkt.whypath import in_tree
+
     here = Link(what=f"rendered tree {tree.id}", path=tree.path)
     pods = model.tree_pods.get(tree.id, ())
     kept = tuple((Link(what=f"pod {identity}", path=model.pods_seen[identity].path), here) for identity in pods)
@@ -143,7 +160,7 @@ def _tree(model: Model, tree: Tree) -> Why:
     remark = "no pod stands on it: rkt's gc would remove it" if model.pods_known else "its pods cannot be known"
     return Why(
         subject=tree.id,
-        is_a=("rendered tree",),
+        is_a=("rendered tree", *in_tree(inside)),
         kept_by=kept[:_MANY],
         related=related,
         remark=tree.problem or ("" if kept else remark),
