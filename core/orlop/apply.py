@@ -147,6 +147,17 @@ def undo(
         return run.settled(before, f"undo of: {change.action}")
 
 
+def check_undo(store: Store, journal: Journal, change_id: str) -> None:
+    """Make sure that a change could be taken back as the store is now; changes nothing, and holds nothing.
+
+    Raises:
+        NotFound, Refused, Changed, Malformed, Unfinished, Unsupported: as `undo`.
+    """
+    change = _to_undo(journal, change_id)
+    _refuse_another(store, change)
+    _Run(store, journal, change, cut_off=change.state is State.UNFINISHED).verify_backward()
+
+
 def finish(store: Store, journal: Journal, *, statement: Statement | None = None) -> Receipt:
     """Complete a change that was cut off; one that was being taken back is taken back wholly.
 

@@ -209,7 +209,14 @@ class Receipt:
 
 
 PAST = messages.PastChange(
-    id="c1", at=SEEN, action=f"delete {OSC}", state="done", bytes=4096, by="root", lines=("quarantine image/x",)
+    id="c1",
+    at=SEEN,
+    action=f"delete {OSC}",
+    state="done",
+    bytes=4096,
+    by="root",
+    lines=("quarantine image/x",),
+    back=("file image/x comes back",),
 )
 
 
@@ -228,6 +235,7 @@ class StandIn:
         self.fetched: Intent = Import(staged="0" * 16)
         self.whys: dict[tuple[int, str], Why] = {}
         self.held: dict[tuple[Holding, str], frozenset[str]] = {}
+        self.in_the_way: OrlopError | None = None
         self.mute: set[str] = set()
         self.running = False
         self.app: App[Any] | None = None
@@ -307,6 +315,9 @@ class StandIn:
 
     def purge(self, index: int, changes: Sequence[str], *, offline: bool) -> None:
         self._answer("purge", index, messages.Applied(index, "purge", Receipt(bytes_freed=4096)), tuple(changes))
+
+    def preview(self, index: int, change: str) -> None:
+        self._answer("preview", index, messages.Previewed(index, change, self.in_the_way), change)
 
     def journal(self, index: int) -> None:
         self._answer("journal", index, messages.JournalReady(index, self.past), index)
@@ -1087,7 +1098,7 @@ async def test_undo_shows_what_it_takes_back_and_waits_for_another_key() -> None
     async with seated(gateway, unlocked=True) as seat:
         await seat.press("z")
         assert isinstance(seat.top, UndoDialog)
-        assert "quarantine image/x" in seat.screen
+        assert "file image/x comes back" in seat.screen
         await seat.press("z", "enter")
         assert nothing_was_changed(gateway)
         await seat.press("z", "D")
@@ -1122,10 +1133,10 @@ async def test_the_quarantine_is_emptied_only_after_its_word_was_typed() -> None
     ("state", "held", "keys", "said"),
     [
         ("done", 4096, "u undo  e empty this  E empty all", "it was not cut off"),
-        ("undone", 0, "Enter/Esc back", "it was taken back already"),
-        ("purged", 0, "Enter/Esc back", "its quarantine was emptied"),
-        ("unfinished", 4096, "f complete  Enter/Esc back", ""),
-        ("damaged", 0, "Enter/Esc back", "its record cannot be read"),
+        ("undone", 0, "c copy  Enter/Esc back", "it was taken back already"),
+        ("purged", 0, "c copy  Enter/Esc back", "its quarantine was emptied"),
+        ("unfinished", 4096, "f complete  c copy  Enter/Esc back", ""),
+        ("damaged", 0, "c copy  Enter/Esc back", "its record cannot be read"),
     ],
 )
 async def test_the_journal_offers_what_can_be_done_with_a_change_and_says_why_no_more(

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 from textual.widgets import Input
 
+from orlop.errors import Changed
 from orlop.intent import Clean, Intent, Remove, Repair, Untag
 from orlop.plan import Part, Plan
 from orlop_tui.screens.asking import CleanDialog
-from orlop_tui.screens.changing import PlanDialog
-from tests.tui.test_screens import FINDINGS, ROWS, StandIn, nothing_was_changed, plan_for, row, seated, snapshot
+from orlop_tui.screens.changing import PlanDialog, UndoDialog
+from tests.tui.test_screens import FINDINGS, PAST, ROWS, StandIn, nothing_was_changed, plan_for, row, seated, snapshot
 
 PARTS = (Part(name="layers", things=12, bytes=1_200_000_000), Part(name="mappings", things=3, bytes=0))
 
@@ -89,3 +90,50 @@ async def test_a_new_name_is_completed_and_what_it_does_is_spelled_out() -> None
         await seat.press("escape", "j", "t", *"ap", "tab", "tab")
         assert "moves app:1 from 01" in seat.screen
         assert "which loses its last name; z undoes" in seat.screen
+
+
+# --- the journal
+
+
+async def test_an_undo_says_what_comes_back_and_whether_it_can() -> None:
+    gateway = StandIn(snapshot())
+    gateway.past = (PAST,)
+    async with seated(gateway, (120, 40), unlocked=True) as seat:
+        await seat.press("z")
+        assert isinstance(seat.top, UndoDialog)
+        assert "file image/x comes back" in seat.screen
+        assert "all of it is still in the quarantine" in seat.screen
+        await seat.press("c")
+        assert gateway.calls("copy") == [("command", "orlop undo /var/lib/docker c1")]
+        await seat.press("D")
+        assert gateway.calls("undo") == [("c1",)]
+
+
+async def test_an_undo_with_something_in_its_way_is_not_done_and_says_what() -> None:
+    gateway = StandIn(snapshot())
+    gateway.past = (PAST,)
+    gateway.in_the_way = Changed("something else is in its place", path="image/x", do="move it aside")
+    async with seated(gateway, (120, 40), unlocked=True) as seat:
+        await seat.press("z")
+        for text in ("something else is in its place", "image/x", "move it aside"):
+            assert text in seat.screen
+        await seat.press("D")
+        assert "it can not be taken back" in seat.screen
+        assert nothing_was_changed(gateway)
+
+
+async def test_the_journal_tells_of_each_change_whether_it_can_be_taken_back() -> None:
+    gateway = StandIn(snapshot())
+    gateway.past = (replace(PAST, id="c0", state="undone"), PAST)
+    gateway.in_the_way = Changed("something else is in its place", path="image/x")
+    async with seated(gateway, (120, 40), unlocked=True) as seat:
+        await seat.press("J")
+        assert "something else is in its place" in seat.screen
+        await seat.press("c")
+        (copied,) = gateway.calls("copy")
+        assert copied[0] == "change"
+        assert copied[1].startswith("c1  ")
+        assert copied[1].endswith("quarantine image/x")
+        await seat.press("j")
+        assert "it was taken back already" in seat.screen
+        assert gateway.calls("preview") == [("c1",)]

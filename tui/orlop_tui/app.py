@@ -251,6 +251,9 @@ class OrlopApp(SafeApp, inherit_bindings=False):
     def on_applied(self, message: messages.Applied) -> None:
         self.browse.changes.applied(message)
 
+    def on_previewed(self, message: messages.Previewed) -> None:
+        self.browse.changes.previewed(message)
+
     def on_journal_ready(self, message: messages.JournalReady) -> None:
         self.browse.changes.journal_ready(message)
 

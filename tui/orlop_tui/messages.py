@@ -57,6 +57,8 @@ class PastChange:
     """Who did it, as far as the journal says."""
     lines: tuple[str, ...] = ()
     """What it did, one line a step, for people."""
+    back: tuple[str, ...] = ()
+    """What taking it back does, likewise, in the order in which that is done."""
 
 
 class JobState(StrEnum):
@@ -173,6 +175,9 @@ class Gateway(Protocol):
 
     def discard(self, index: int, intent: Intent) -> None:
         """Let go of what waits for an intent that nobody applies; answers nothing."""
+
+    def preview(self, index: int, change: str) -> None:
+        """Whether a change could be taken back now: `Previewed`."""
 
     def journal(self, index: int) -> None:
         """`JournalReady`, or `Failed` with the action ``journal``."""
@@ -368,6 +373,17 @@ class JournalReady(Message):
         super().__init__()
         self.index = index
         self.changes = changes
+
+
+class Previewed(Message):
+    """Whether a change can be taken back as the store is now."""
+
+    def __init__(self, index: int, change: str, problem: OrlopError | None) -> None:
+        super().__init__()
+        self.index = index
+        self.change = change
+        self.problem = problem
+        """Why it can not; None where it can."""
 
 
 class PlanSaved(Message):

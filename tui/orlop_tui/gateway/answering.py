@@ -7,6 +7,7 @@ from orlop.errors import NotFound, OrlopError
 from orlop.records import Holding, Key
 from orlop.store import Store
 from orlop_tui import messages
+from orlop_tui.gateway.journals import journal_of
 from orlop_tui.gateway.reading import Reading
 
 LOG = logging.getLogger("orlop.gateway")
@@ -47,6 +48,23 @@ class Answering(Reading):
                 self._post(messages.FreedReady(index, keys, freed))
 
         self._submit(self._readers, "freed", index, work)
+
+    def preview(self, index: int, change: str) -> None:
+        """`Previewed` for the change that was asked for last."""
+
+        def work(current: Callable[[], bool]) -> None:
+            problem: OrlopError | None = None
+            try:
+                from orlop.apply import check_undo
+
+                store = self._slots[index].store
+                check_undo(store, journal_of(store), change)
+            except OrlopError as error:
+                problem = error
+            if current():
+                self._post(messages.Previewed(index, change, problem))
+
+        self._submit(self._readers, "preview", index, work)
 
 
 def _explained(index: int, store: Store, text: str) -> messages.Explanation:

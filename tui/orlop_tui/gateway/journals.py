@@ -3,11 +3,12 @@
 import pwd
 from typing import TYPE_CHECKING
 
+from orlop.plan import Quarantine
 from orlop.store import Store
 from orlop_tui import messages
 
 if TYPE_CHECKING:
-    from orlop.journal import Change, Journal
+    from orlop.journal import Change, Journal, Recorded
 
 
 def journal_of(store: Store) -> "Journal":
@@ -27,7 +28,16 @@ def past(change: "Change") -> messages.PastChange:
         bytes=change.bytes,
         by=_user_name(change.user),
         lines=tuple(f"{step.step.to_json()['op']} {step.path}" for step in change.steps),
+        back=tuple(_back(step) for step in reversed(change.steps)),
     )
+
+
+def _back(recorded: "Recorded") -> str:
+    """What taking a step back does."""
+    step = recorded.step
+    if isinstance(step, Quarantine):
+        return f"{step.kind} {step.path} comes back"
+    return f"{step.path} goes again" if step.old is None else f"{step.path} gets its old content back"
 
 
 def _user_name(user: int | None) -> str:

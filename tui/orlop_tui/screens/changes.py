@@ -227,7 +227,7 @@ class Changes:
         if wanted == "undo":
             self._offer_undo(store, message.changes)
         elif wanted == "journal":
-            browse.app.push_screen(JournalDialog(store, message.changes), lambda wish: self._grant(store, wish))
+            browse.app.push_screen(JournalDialog(store, message.changes, self), lambda wish: self._grant(store, wish))
 
     def _grant(self, store: OpenStore, wish: Wish | None) -> None:
         if wish is None:
@@ -276,7 +276,17 @@ class Changes:
 
         self._browse.app.push_screen(UnfinishedDialog(store, self, change), answered)
 
+    def previewed(self, message: messages.Previewed) -> None:
+        """Tell the dialogs whether a change can be taken back."""
+        for screen in self._browse.app.screen_stack:
+            if isinstance(screen, JournalDialog | UndoDialog):
+                screen.previewed(message)
+
     # --- what the dialogs ask for
+
+    def preview(self, index: int, change: str) -> None:
+        """Ask whether a change of a store can be taken back."""
+        self._gateway.preview(index, change)
 
     def lock_or_unlock(self) -> None:
         """Lock at once; unlock when the gateway could have the store's guard."""

@@ -14,13 +14,13 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
 from orlop import reference
-from orlop.errors import Malformed
+from orlop.errors import Malformed, OrlopError
 from orlop.intent import Clean, Repair
 from orlop.plan import Plan
 from orlop.records import Row
 from orlop.text import masked
 from orlop_tui import format as words
-from orlop_tui.messages import PastChange
+from orlop_tui.messages import PastChange, Previewed
 from orlop_tui.screens.dialog import Dialog, Host
 from orlop_tui.screens.stores import OpenStore
 from orlop_tui.widgets.completing import of_name
@@ -397,27 +397,49 @@ class TagDialog(Dialog[str]):
 
 
 class UndoDialog(Change):
-    """What an undo would take back."""
+    """What an undo would bring back, and whether it still can."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("c,y", "copy", "copy the command", show=False)]
     does = "undo it"
 
     def __init__(self, store: OpenStore, host: Host, change: PastChange) -> None:
         super().__init__(store, host)
         self.change = change
+        self._answer: tuple[PastChange, OrlopError | None] | None = None
+
+    def begin(self) -> None:
+        self.host.preview(self.store.index, self.change.id)
+
+    def previewed(self, message: Previewed) -> None:
+        """Whether it can be taken back is known."""
+        if message.index == self.store.index and message.change == self.change.id:
+            self._answer = (self.change, message.problem)
+            self.draw(keep=True)
 
     def heading(self) -> Spans:
         return (span(f"Undo: {words.shortened(self.change.action)}", Role.HEADING),)
 
     def hints(self) -> Iterable[KeyHint]:
         yield from super().hints()
-        yield from self.list_hint(MOST_STEPS, len(self.change.lines))
+        yield KeyHint("c", "copy command", "copy")
+        yield from self.list_hint(MOST_STEPS, len(self.change.back))
+
+    def why_not(self) -> str:
+        problem = self._answer[1] if self._answer is not None else None
+        return super().why_not() if problem is None else f"it can not be taken back: {problem}"
 
     def body(self, width: int) -> Sequence[Line]:
-        lines = list(described(self.change, width, listed=self.listed))
+        lines = list(described(self.change, width, listed=self.listed, back=True))
+        lines += whether(self._answer, width)
         lines.append(BLANK)
-        command = words.shell(["orlop", "undo", self.store.path, self.change.id])
-        lines += labelled("Command", command, width, role=Role.FAINT)
+        lines += labelled("Command", self._command(), width, role=Role.FAINT)
         return lines
+
+    def _command(self) -> str:
+        return words.shell(["orlop", "undo", self.store.path, self.change.id])
+
+    def action_copy(self) -> None:
+        self.host.offer_copy("command", self._command())
 
 
 class PurgeDialog(Change):
@@ -508,18 +530,39 @@ MOST_STEPS = 4
 _HEX_NAME = re.compile(r"(?<![0-9a-f])([0-9a-f]{12})[0-9a-f]{52}(?![0-9a-f])", re.ASCII)
 
 
-def described(change: PastChange, width: int, *, listed: bool = False) -> Iterable[Line]:
-    """A change of the journal as lines: what it was and holds, then its steps, the first few or all."""
+def whether(answer: tuple[PastChange, OrlopError | None] | None, width: int) -> Iterable[Line]:
+    """Whether a change can be taken back now, and why not."""
+    if answer is None:
+        yield from labelled("Undo", "looking whether it can be taken back …", width, role=Role.FAINT)
+        return
+    problem = answer[1]
+    if problem is None:
+        yield from labelled("Undo", "all of it is still in the quarantine, and nothing is in its way", width)
+        return
+    for label, (_, text) in zip(("Undo", *[""] * 9), words.words(problem), strict=False):
+        yield from labelled(label, text, width, role=Role.WARN)
+
+
+def described(change: PastChange, width: int, *, listed: bool = False, back: bool = False) -> Iterable[Line]:
+    """A change of the journal as lines: what it was and holds, then its steps, the first few or all.
+
+    Args:
+        change: the change.
+        width: in cells.
+        listed: whether all steps are shown.
+        back: whether the steps are those of taking it back.
+    """
     yield from labelled("Change", words.shortened(change.action), width)
     yield from labelled("Holds", f"{words.both_sizes(change.bytes)} in quarantine", width)
     by = f" by {change.by}" if change.by else ""
     yield from labelled("When", f"{words.moment(change.at)}{by}, {change.state}", width)
-    label = "Steps"
-    shown = change.lines if listed else change.lines[:MOST_STEPS]
+    label = "Back" if back else "Steps"
+    steps = change.back if back else change.lines
+    shown = steps if listed else steps[:MOST_STEPS]
     for text in shown:
         short = _HEX_NAME.sub(lambda found: f"{found[1]}…", text)
         for part in labelled(label, short, width):
             yield replace(part, copy=text)
         label = ""
-    if len(shown) < len(change.lines):
-        yield from labelled("", f"and {words.count(len(change.lines) - len(shown), 'more step')}", width)
+    if len(shown) < len(steps):
+        yield from labelled("", f"and {words.count(len(steps) - len(shown), 'more step')}", width)

@@ -5,13 +5,14 @@ from typing import ClassVar, NamedTuple
 
 from textual.binding import Binding, BindingType
 
+from orlop.errors import OrlopError
 from orlop_tui import format as words
-from orlop_tui.messages import PastChange
-from orlop_tui.screens.changing import MOST_STEPS, described
-from orlop_tui.screens.dialog import Dialog
+from orlop_tui.messages import PastChange, Previewed
+from orlop_tui.screens.changing import MOST_STEPS, described, whether
+from orlop_tui.screens.dialog import Dialog, Host
 from orlop_tui.screens.stores import OpenStore
 from orlop_tui.widgets.keyline import KeyHint
-from orlop_tui.widgets.lines import BLANK, Line, LinesView, Role, Span, fit, line, span
+from orlop_tui.widgets.lines import BLANK, Line, LinesView, Role, Span, fit, labelled, line, span
 
 
 class Wish(NamedTuple):
@@ -62,14 +63,19 @@ class JournalDialog(Dialog[Wish]):
         Binding("f", "finish", "complete it", show=False),
         Binding("e", "purge", "empty its quarantine", show=False),
         Binding("E", "purge_all", "empty the whole quarantine", show=False),
+        Binding("c,y", "copy", "copy this change", show=False),
         Binding("q", "leave", "close", show=False),
     ]
     leaves = "back"
 
-    def __init__(self, store: OpenStore, changes: Sequence[PastChange]) -> None:
+    def __init__(self, store: OpenStore, changes: Sequence[PastChange], host: Host) -> None:
         super().__init__()
         self.store = store
+        self.host = host
         self.changes = tuple(reversed(changes))
+        self._answer: tuple[PastChange, OrlopError | None] | None = None
+        """Whether the change under the cursor can be taken back."""
+        self._previewed: PastChange | None = None
 
     def heading(self) -> tuple[Span, ...]:
         held = sum(change.bytes for change in self.changes)
@@ -85,6 +91,8 @@ class JournalDialog(Dialog[Wish]):
                     yield KeyHint(key, label, action)
         if any(not _no_purge(change) for change in self.changes):
             yield KeyHint("E", "empty all", "purge_all")
+        if chosen is not None:
+            yield KeyHint("c", "copy", "copy")
         yield from self.list_hint(MOST_STEPS, len(chosen.lines) if chosen is not None else 0)
 
     def body(self, width: int) -> Sequence[Line]:
@@ -94,7 +102,29 @@ class JournalDialog(Dialog[Wish]):
         chosen = self._chosen()
         if chosen is not None:
             lines += [BLANK, *described(chosen, width, listed=self.listed)]
+            if reason := _no_undo(chosen):
+                lines += labelled("Undo", reason, width, role=Role.FAINT)
+            else:
+                known = self._answer if self._answer is not None and self._answer[0] is chosen else None
+                lines += whether(known, width)
         return lines
+
+    def begin(self) -> None:
+        self._preview()
+
+    def _preview(self) -> None:
+        """Ask about the change under the cursor, once."""
+        chosen = self._chosen()
+        if chosen is not None and chosen is not self._previewed and not _no_undo(chosen):
+            self._previewed = chosen
+            self.host.preview(self.store.index, chosen.id)
+
+    def previewed(self, message: Previewed) -> None:
+        """Whether the change under the cursor can be taken back is known."""
+        chosen = self._previewed
+        if chosen is not None and (message.index, message.change) == (self.store.index, chosen.id):
+            self._answer = (chosen, message.problem)
+            self.draw(keep=True)
 
     def _line(self, change: PastChange, width: int) -> Line:
         head = f"{words.moment(change.at)}  {fit(change.state, 10)}  {fit(words.size(change.bytes), 8, right=True)}  "
@@ -110,7 +140,14 @@ class JournalDialog(Dialog[Wish]):
     def on_lines_view_moved(self, message: LinesView.Moved) -> None:
         message.stop()
         self.remark("")
+        self._preview()
         self.draw(keep=True)
+
+    def action_copy(self) -> None:
+        chosen = self._chosen()
+        if chosen is not None:
+            head = f"{chosen.id}  {words.moment(chosen.at)}  {chosen.state}  {chosen.action}"
+            self.host.offer_copy("change", "\n".join((head, *chosen.lines)))
 
     def action_undo(self) -> None:
         self._give("undo", _no_undo)
