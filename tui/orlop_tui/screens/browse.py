@@ -127,7 +127,8 @@ class Browse(LookKeys):
         store = self.stores[message.index]
         before = store.snapshot.engine
         store.update(message.delta.snapshot)
-        self.flash(store, message.delta)
+        if not message.dated:
+            self.flash(store, message.delta)
         if not self.changes.busy:
             self._follow_engine(store, before)
         if message.delta and not message.dated:

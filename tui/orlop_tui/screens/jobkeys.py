@@ -22,6 +22,9 @@ from orlop_tui.screens.stores import OpenStore
 from orlop_tui.widgets.lines import Line, Role, Spans, span
 from orlop_tui.widgets.shown import Pane
 
+_WHOLE = "whole"
+"""Chosen in place of rows."""
+
 
 class JobKeys(ChangeKeys):
     """What a person lets run, and looks at meanwhile."""
@@ -47,15 +50,14 @@ class JobKeys(ChangeKeys):
             choices.append(Choice("r", marked, targets.keys, note=_size_of(store, targets.keys)))
         if store.listing.is_narrowed and shown:
             choices.append(Choice("a", f"all {len(shown)} rows shown", shown, note=_size_of(store, shown)))
-        choices.append(Choice("w", "the whole store", None, note=whole))
+        choices.append(Choice("w", "the whole store", _WHOLE, note=whole))
         said = [f"{words.count(targets.left_out, 'marked row')} hidden by the filter, and left out"]
         menu = VerifyMenu(choices, _commands(store, choices), said if targets.left_out else ())
         self.app.push_screen(menu, lambda chosen: self._verify(store, chosen, again=menu.again))
 
     def _verify(self, store: OpenStore, chosen: object, *, again: bool) -> None:
-        if isinstance(chosen, Choice):
-            keys = chosen.value
-            self.gateway.verify(store.index, keys if isinstance(keys, tuple) else None, again=again)
+        if chosen is not None:
+            self.gateway.verify(store.index, chosen if isinstance(chosen, tuple) else None, again=again)
 
     # --- jobs
 

@@ -128,9 +128,6 @@ class JobsPage(Page[Job]):
             self._desk.gateway.cancel(job.id)
 
     def action_findings(self) -> None:
-        if self.is_asking:
-            self.action_typed()
-            return
         job = self._job
         if job is not None and job.what == "verify":
             self.dismiss(job)
@@ -191,9 +188,9 @@ class VerifyMenu(Menu):
         self._said = said
 
     def body(self, width: int) -> Sequence[Line]:
-        tick = "[x] hash again what was verified before: rot keeps the time of a file"
+        tick = "[x] again, also what was verified before: rot keeps the time of a file"
         if not self.again:
-            tick = "[ ] what was verified before, and was not written to since, is not hashed again"
+            tick = "[ ] again, also what was verified before and not written to since"
         lines = [*super().body(width), BLANK, line(span(" g ", Role.KEY), span(f" {tick}"))]
         lines += [line(span(f"    {part}", Role.FAINT)) for text in self._said for part in fold(text, width - 4)]
         current = self.target
