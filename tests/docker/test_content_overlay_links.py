@@ -142,6 +142,16 @@ def test_a_containers_own_names_are_looked_at(shop: Shop) -> None:
     assert found.images == ()
 
 
+@pytest.mark.parametrize("state", ["Dead", "RemovalInProgress"])
+def test_what_is_left_of_a_container_that_goes_is_no_damage(shop: Shop, state: str) -> None:
+    mount = (shop.at(f"{layout.mounts('overlay2')}/{shop.container}") / "mount-id").read_text()
+    shop.at(layout.link_file(mount)).unlink()
+    assert len(shop.findings()) == 1
+    record = shop.at(layout.container(shop.container)) / "config.v2.json"
+    record.write_bytes(record.read_bytes().replace(f'"{state}":false'.encode(), f'"{state}":true'.encode()))
+    assert shop.findings() == []
+
+
 def test_only_the_names_of_some_rows_are_looked_at(shop: Shop) -> None:
     shop.link_of(shop.web.layers[-1]).unlink()
     assert shop.findings(Key("", shop.api.id, "api:1")) == []

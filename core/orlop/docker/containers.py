@@ -13,7 +13,7 @@ _TEXT = Text()
 _CONTAINER = Struct(
     "container.Container",
     {
-        "State": Struct("container.State", {"Running": Boolean()}),
+        "State": Struct("container.State", dict.fromkeys(("Running", "RemovalInProgress", "Dead"), Boolean())),
         "Name": _TEXT,
         "Driver": _TEXT,
         "Image": Text("image.ID"),
@@ -48,6 +48,7 @@ def container(folder: Folder, name: str, kind: str) -> Container:
             running=running if isinstance(running, bool) else None,
             problem="",
             path=path,
+            going=any(jsonrules.member(state, word) is True for word in ("RemovalInProgress", "Dead")),
         )
     except NotFound as error:
         if error.path == path:

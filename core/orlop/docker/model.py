@@ -114,6 +114,8 @@ class Container:
     path: str
     driver: str = ""
     """The storage driver that it was made with; empty where its record does not say."""
+    going: bool = False
+    """Whether the engine began to remove it, and has not done so yet, or could not: it is ``dead``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

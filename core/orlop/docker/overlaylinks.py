@@ -97,7 +97,10 @@ class _Links:
         )
 
     def _mount(self, name: str, mount: Mount) -> Iterator[Finding]:
-        """A container's own folder, and the one that it was begun with."""
+        """A container's own folder, and the one that it was begun with; of one that goes, the rest is no damage."""
+        container = self._model.containers.get(name)
+        if container is not None and container.going:
+            return
         layers = below(self._model, mount.parent) if mount.parent is not None else None  # no layers, or DK21 says so
         lower = layers
         for cache_id in (mount.init_id, mount.mount_id):
