@@ -213,6 +213,14 @@ def test_names_that_are_read_from_what_differs_are_those_of_the_whole_file(
         assert again == tagfile.read_tag_file(root, "d")
 
 
+@given(
+    st.from_regex(r"(docker\.io/|library/|localhost(:5000)?/|[a-f0-9]{64}|A|a_b/)?[a-z0-9._/-]{0,6}", fullmatch=True)
+)
+def test_a_repository_that_looks_usual_makes_names_without_fault(repository: str) -> None:
+    if tagfile._is_usual(repository):
+        assert tagfile._problem(f"{repository}:t", repository, IMAGES[0]) == ""
+
+
 def test_one_name_more_is_read_by_itself() -> None:
     store = {name: {f"{name}:{tag}": IMAGES[0] for tag in range(3)} for name in ("a", "b", "c")}
     with tempfile_root() as (root, path):

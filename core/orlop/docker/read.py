@@ -1,11 +1,11 @@
 """Read the folders of a Docker data root, all of them or again only where something changed."""
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from sys import intern
-from typing import Any
+from typing import Any, Protocol
 
 from orlop import times
 from orlop.digest import is_hex
@@ -82,6 +82,16 @@ class Parts:
         )
 
 
+class Early(Protocol):
+    """Takes what is known first."""
+
+    def first(self, repositories: Mapping[str, Mapping[str, str]]) -> None:
+        """Repositories with their names and image ids, before anything is known of any."""
+
+    def names(self, tags: TagFile) -> None:
+        """The names."""
+
+
 class Touched:
     """Which entries of a folder a set of changed paths names; everything for None."""
 
@@ -114,7 +124,7 @@ def read_parts(
     progress: Progress,
     previous: Parts | None,
     touched: Touched,
-    early: Callable[[TagFile], None] | None = None,
+    early: Early | None = None,
 ) -> Parts:
     """Read every folder of the format, or only what changed since `previous`.
 
@@ -124,7 +134,7 @@ def read_parts(
         progress: told of each phase.
         previous: what the last read gave; what it says of a file is kept while the file's times are the same.
         touched: what may have changed since.
-        early: given the names before anything else is read.
+        early: given the names before anything else is read, and some of them before all.
 
     Raises:
         Cancelled: `progress` stopped it.
@@ -132,11 +142,11 @@ def read_parts(
     old = previous
     progress.step("names", 0, 0)
     if old is None:
-        tags = read_tag_file(root, driver)
+        tags = read_tag_file(root, driver, early=early.first if early is not None else None)
     else:
         tags = read_tag_file(root, driver, old.tags) if touched.at(layout.tag_file(driver)) else old.tags
     if early is not None:
-        early(tags)
+        early.names(tags)
 
     progress.step("configs", 0, 0)
     reader = old.reader if old is not None else ConfigReader()

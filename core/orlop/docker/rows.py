@@ -1,13 +1,16 @@
 """The image list of a Docker store: a row per name, and one per image without a name."""
 
-from collections.abc import Iterable
+import heapq
+from collections.abc import Callable, Iterable, Mapping
 
 from orlop import reference, times
 from orlop.digest import is_digest
 from orlop.docker import layout
-from orlop.docker.model import ConfigState, Image, Model, Reference, TagFile
+from orlop.docker.model import ConfigState, Image, Model, TagFile
 from orlop.docker.proven import Dates
-from orlop.records import Condition, EngineState, Flag, Key, Row, Snapshot, StoreId, Trust
+from orlop.docker.surroundings import engine_state
+from orlop.fs import Root
+from orlop.records import Condition, Flag, Key, Row, Snapshot, StoreId, Trust
 from orlop.text import is_odd
 
 _BAD = {
@@ -166,42 +169,64 @@ def snapshot(model: Model, identity: StoreId, rows: tuple[Row, ...]) -> Snapshot
     )
 
 
-def named_alone(
-    tags: TagFile, identity: StoreId, engine: tuple[EngineState, str], *, most: int | None = None
-) -> Snapshot:
-    """The names before anything else was read: rows of which nothing is known but that they are listed.
+class Names:
+    """The names of a large store, told while the rest is read: rows of which it is only known that they are listed.
 
     Args:
-        tags: the file of names.
         identity: the store.
-        engine: what its lock tells.
-        most: rows that are enough: whole repositories, the first by name.
+        root: the store, whose engine is asked for.
+        tell: takes the snapshots.
     """
-    chosen: list[str] = []
-    for repository in sorted(tags.repositories):
-        if most is not None and len(chosen) >= most:
-            break
-        chosen += tags.repositories[repository]
-    found = [_listed(tags.references[text]) for text in chosen]
-    found.sort(key=place)
-    return Snapshot(
-        identity=identity,
-        rows=tuple(found),
-        images=len({row.key.id for row in found}),
-        total_size=0,
-        seen_at=times.now(),
-        engine=engine[0],
-        engine_text=engine[1],
-        notes=(),
-        partial=True,
-    )
+
+    def __init__(self, identity: StoreId, root: Root, tell: Callable[[Snapshot], None]) -> None:
+        self._identity = identity
+        self._root = root
+        self._tell = tell
+
+    def first(self, repositories: Mapping[str, Mapping[str, str]]) -> None:
+        """Tell the names that come first: more than any screen has lines; of a small store none."""
+        if sum(map(len, repositories.values())) < _FEW:
+            return
+        chosen: list[Row] = []
+        for repository in heapq.nsmallest(_FIRST, repositories):
+            chosen += (_listed(text, repository, image) for text, image in repositories[repository].items())
+            if len(chosen) >= _FIRST:
+                break
+        self._show(chosen)
+
+    def names(self, tags: TagFile) -> None:
+        """Tell all names; of a small store none."""
+        if len(tags.references) >= _FEW:
+            self._show([_listed(each.text, each.repository, each.image) for each in tags.references.values()])
+
+    def _show(self, found: list[Row]) -> None:
+        found.sort(key=place)
+        engine, engine_text = engine_state(self._root)
+        self._tell(
+            Snapshot(
+                identity=self._identity,
+                rows=tuple(found),
+                images=len({row.key.id for row in found}),
+                total_size=0,
+                seen_at=times.now(),
+                engine=engine,
+                engine_text=engine_text,
+                notes=(),
+                partial=True,
+            )
+        )
 
 
-def _listed(entry: Reference) -> Row:
-    repository, tag = reference.split(entry.text)
+_FEW = 2000
+"""Names up to which a store is read before anybody could look at them."""
+_FIRST = 500
+
+
+def _listed(text: str, listed_under: str, image: str) -> Row:
+    repository, tag = reference.split(text)
     return Row(
-        key=Key("", entry.image, entry.text),
-        repository=entry.repository if repository == entry.repository else repository,
+        key=Key("", image, text),
+        repository=listed_under if repository == listed_under else repository,
         tag=tag,
         created=None,
         size=None,

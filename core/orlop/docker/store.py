@@ -1,6 +1,5 @@
 """A Docker Engine data root, as screens and commands see it."""
 
-import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -15,12 +14,12 @@ from orlop.docker import guard as guards
 from orlop.docker import layout, plans, rules
 from orlop.docker import why as whys
 from orlop.docker.join import join_model
-from orlop.docker.model import Model, TagFile
+from orlop.docker.model import Model
 from orlop.docker.proven import Dates, proven
 from orlop.docker.read import Parts, Touched, read_parts
 from orlop.docker.rejoin import rejoin
 from orlop.docker.rowchanges import changed_rows, compared, row_of
-from orlop.docker.rows import Maker, named_alone, rows, snapshot
+from orlop.docker.rows import Maker, Names, rows, snapshot
 from orlop.docker.surroundings import engine_state
 from orlop.errors import Ambiguous, Malformed, NotFound, OrlopError, Unsupported
 from orlop.finding import Finding, Rule
@@ -48,11 +47,6 @@ if TYPE_CHECKING:
     from orlop.space import Space
 
 KIND = "docker"
-
-_FEW = 2000
-"""Names up to which a store is read before anybody could look at them."""
-_FIRST = 500
-"""Names that are given away before all are: more than any screen has lines."""
 
 
 class DockerStore:
@@ -92,19 +86,11 @@ class DockerStore:
             progress=progress or Silent(),
             previous=None,
             touched=Touched(None),
-            early=None if early is None else functools.partial(self._show_names, early),
+            early=Names(self._identity, root, early) if early is not None else None,
         )
         self._model = join_model(root, self._parts)
         self._dates.look(self._model, None)
         self._snapshot = snapshot(self._model, self._identity, rows(self._model, self._dates))
-
-    def _show_names(self, early: Callable[[Snapshot], None], tags: TagFile) -> None:
-        """Give the names away while the rest is read, the first of them before all; of a small store, nothing."""
-        if len(tags.references) < _FEW:
-            return
-        engine = engine_state(self._root)
-        early(named_alone(tags, self._identity, engine, most=_FIRST))
-        early(named_alone(tags, self._identity, engine))
 
     def _look_at_dates(self) -> None:
         """Show what was verified, or found wrong, since the rows were made."""

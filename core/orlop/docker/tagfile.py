@@ -6,7 +6,7 @@ where that fails; what follows the first value is ignored and lost at its next w
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from orlop import jsonrules, reference
 from orlop.digest import is_digest
@@ -24,17 +24,25 @@ _STORE = Struct(
     {"Repositories": Map(Map(Text("digest.Digest"), "reference.repository"), "map[string]reference.repository")},
 )
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)
-_SOME_IMAGE = "sha256:" + "0" * 64
+_USUAL = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*(?:/[a-z0-9]+(?:[._-][a-z0-9]+)*)*", re.ASCII)
+_LEFT_OUT = ("docker.io", "index.docker.io", "library")
+"""What short spellings begin without."""
 _STARTS = "Couldn't create reference store repository: "
 
 
-def read_tag_file(root: Root, driver: str, previous: TagFile | None = None) -> TagFile:
+def read_tag_file(
+    root: Root,
+    driver: str,
+    previous: TagFile | None = None,
+    early: Callable[[Mapping[str, Mapping[str, str]]], None] | None = None,
+) -> TagFile:
     """Read the names; a file that the engine cannot read has state ``bad``.
 
     Args:
         root: the store.
         driver: the storage driver.
         previous: what the file held before: of one that is spelled as engines do, only what differs is read.
+        early: given repositories, names and image ids as soon as they are known, before each name is looked at.
     """
     path = layout.tag_file(driver)
     try:
@@ -61,6 +69,8 @@ def read_tag_file(root: Root, driver: str, previous: TagFile | None = None) -> T
             why=error.why,
             engine_says=_STARTS + (error.engine or error.why),
         )
+    if early is not None:
+        early(repositories)
     references: dict[str, Reference] = {}
     for entry in _references(repositories):
         known = references.get(entry.text)
@@ -102,8 +112,13 @@ def _references(repositories: Mapping[str, Mapping[str, str]]) -> Iterator[Refer
 
 
 def _is_usual(repository: str) -> bool:
-    """Whether a repository with a colon and a tag behind it is a name without fault."""
-    return ":" not in repository.rpartition("/")[2] and not _problem(f"{repository}:t", repository, _SOME_IMAGE)
+    """Whether a repository with a colon and a tag behind it surely is a name without fault."""
+    return (
+        len(repository) <= reference.NAME_LIMIT
+        and len(repository) != 64  # of hex digits it would be no name
+        and _USUAL.fullmatch(repository) is not None
+        and repository.partition("/")[0] not in _LEFT_OUT
+    )
 
 
 def _listed_twice(first: Reference, second: Reference) -> Reference:
@@ -123,6 +138,8 @@ def _repositories(value: object) -> dict[str, dict[str, str]]:
     _STORE.conform(value)
     found = jsonrules.member(value, "Repositories")
     repositories = found if isinstance(found, dict) else {}
+    if all(type(entries) is dict and None not in entries.values() for entries in repositories.values()):
+        return repositories
     return {
         repository: {text: image if isinstance(image, str) else "" for text, image in entries.items()}
         if isinstance(entries, dict)
