@@ -3,7 +3,7 @@
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from orlop import times
 from orlop.errors import OrlopError
@@ -51,6 +51,11 @@ def path_in(root: Root, subject: str) -> str | None:
     return None
 
 
+def place(path: str, what: str, remark: str = "", related: Mapping[str, str] | None = None) -> Why:
+    """An answer on what no reference keeps or could keep: a folder of the layout, something beside the store."""
+    return Why(subject=path or ".", is_a=(what,), kept_by=(), related=related or {}, remark=remark, judged=False)
+
+
 def in_own_folder(root: Root, path: str) -> Why | None:
     """What a path in Orlop's own folder of the store, or of a mount below it, is; None for any other path."""
     home, own, below = f"/{path}/".partition(f"/{FOLDER}/")
@@ -64,7 +69,7 @@ def in_own_folder(root: Root, path: str) -> Why | None:
     incoming = f"{FOLDER}/{below}/".startswith(f"{INCOMING}/") and below != "incoming"
     what = "an import that waits to be taken in" if incoming else "Orlop's own folder"
     remark = "an engine ignores it; `orlop journal PATH` lists the changes whose journals and quarantine it holds"
-    return Why(subject=path, is_a=(what,), kept_by=(), remark="" if incoming else remark)
+    return place(path, what, "" if incoming else remark)
 
 
 def _of_change(root: Root, path: str, name: str, *, home: bool) -> Why | None:
@@ -73,9 +78,7 @@ def _of_change(root: Root, path: str, name: str, *, home: bool) -> Why | None:
         return None  # of a layer's content, maybe
     if found is None or found.state is State.DAMAGED:
         why = found.why if found is not None else "there is no such change"
-        return Why(
-            subject=path, is_a=("part of a change by Orlop",), kept_by=(), remark=f"cannot tell what it was: {why}"
-        )
+        return place(path, "part of a change by Orlop", f"cannot tell what it was: {why}")
     step = next((one for one in found.steps if path == one.old or path.startswith(one.old + "/")), None)
     link = (Link(what=f"change {found.id}: {found.action}", path=join(found.path, "journal")),)
     related = {"change": found.id, "action": found.action, "made": times.rfc3339(found.at), "state": found.state.value}
@@ -136,6 +139,7 @@ def gone(root: Root, subject: str) -> Why | None:
         kept_by=(),
         related={"once" if index == 0 else f"before ({index})": text for index, text in enumerate(found[:_SHOWN])},
         remark=f"a change by Orlop moved it{more}",
+        judged=False,
     )
 
 

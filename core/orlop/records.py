@@ -394,3 +394,6 @@ class Why:
     """Other identities of the same thing: diff id, chain id, folder, blob digests."""
     remark: str = ""
     """Where nothing keeps it: what that means."""
+    judged: bool = True
+    """Whether references decide on it; not on folders of the layout, on what is no part of the store, on what
+    cannot be told, and on what is no longer there."""

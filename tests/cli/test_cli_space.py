@@ -152,3 +152,22 @@ def test_a_bar_is_true_to_an_eighth_of_a_column(part: int, drawn: str, plain: st
 @pytest.mark.parametrize(("part", "words"), [(0, "0 %"), (1, "<1 %"), (10, "1 %"), (996, "100 %"), (1000, "100 %")])
 def test_a_share_is_never_nothing_for_something(part: int, words: str) -> None:
     assert format.percent(part, 1000) == words
+
+
+def test_why_takes_a_path_from_the_working_folder(
+    orlop: Orlop, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(os.path.dirname(sample.path))
+
+    ran = orlop("why", sample.path, f"{os.path.basename(sample.path)}/overlay2/l")
+
+    assert ran.out.splitlines() == ["overlay2/l", "  is  folder of the short names of all layers"]
+
+
+def test_why_does_not_judge_what_no_reference_could_keep(orlop: Orlop, sample: Sample) -> None:
+    folder = orlop("why", sample.path, "containers", "--json").objects("why")
+    orphan = orlop("why", sample.path, sample.layers["orphan"], "--json").objects("why")
+
+    assert (folder[0]["judged"], folder[0]["kept_by"]) == (False, [])
+    assert (orphan[0]["judged"], orphan[0]["kept_by"]) == (False, [])  # a config beside it is damaged
+    assert orphan[0]["remark"].startswith("cannot tell whether anything needs it: it may be of sha256:")

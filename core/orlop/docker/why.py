@@ -10,6 +10,7 @@ from orlop.errors import Ambiguous, Malformed, NotFound
 from orlop.fs import Root
 from orlop.records import Key, Link, Why
 
+_CANNOT_TELL = "cannot tell whether anything needs it"
 _MANY = 20
 """Chains of references that are spelled out at most."""
 
@@ -143,6 +144,7 @@ def identity(root: Root, model: Model, bare: str) -> Why:
         is_a.append("container")
         kept.append((Link(what=_container(model, bare), path=model.containers[bare].path),))
     unique = tuple(dict.fromkeys(kept))
+    remark = _remark(model, unique, layers)
     if not unique and image is not None and (before := _changed(root, digest)):
         related["once"] = before
     return Why(
@@ -150,7 +152,8 @@ def identity(root: Root, model: Model, bare: str) -> Why:
         is_a=tuple(dict.fromkeys(is_a)),
         kept_by=unique[:_MANY],
         related=related,
-        remark=_remark(model, unique, layers),
+        remark=remark,
+        judged=not remark.startswith(_CANNOT_TELL),
     )
 
 
@@ -187,7 +190,7 @@ def _remark(model: Model, kept: tuple[tuple[Link, ...], ...], layers: Sequence[s
     from orlop.space import Use
 
     use, why = nothing_known(model)
-    return f"cannot tell whether anything needs it: {why}" if use is Use.UNKNOWN else "it takes space only"
+    return f"{_CANNOT_TELL}: {why}" if use is Use.UNKNOWN else "it takes space only"
 
 
 def _mapped(model: Model, digest: str, is_a: list[str], related: dict[str, str]) -> list[str]:

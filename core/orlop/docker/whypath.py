@@ -47,7 +47,7 @@ def at(root: Root, model: Model, path: str) -> Why | None:
         NoPermission, StorageFailure: the place cannot be looked at.
     """
     if not path:
-        return Why(subject=".", is_a=("the data root",), kept_by=())
+        return asked.place(path, "the data root")
     if (own := asked.in_own_folder(root, path)) is not None:
         return own
     path = _whole(root, path)
@@ -116,6 +116,7 @@ def _debris(model: Model, path: str) -> Why | None:
         kept_by=(),
         related={"bytes": str(found.bytes)},
         remark="an operation that was cut off left it" if found.kind != "foreign" else "no engine gives such a name",
+        judged=found.kind != "foreign",
     )
 
 
@@ -139,13 +140,13 @@ def _data(root: Root, model: Model, path: str, parts: list[str]) -> Why | None:
 
 def _short_name(root: Root, model: Model, path: str, inside: list[str]) -> Why | None:
     if not inside:
-        return Why(subject=path, is_a=("folder of the short names of all layers",), kept_by=())
+        return asked.place(path, "folder of the short names of all layers")
     try:
         target = root.link_target(layout.link(inside[0]))
     except NotFound:
         return None
     except WrongKind as error:
-        return Why(subject=path, is_a=(f"a {error.found} in the place of a short name",), kept_by=())
+        return asked.place(path, f"a {error.found} in the place of a short name")
     name = target.removeprefix("../").removesuffix("/diff")
     above = layout.layer_data_folder(model.driver) or ""
     answer = _data(root, model, join(above, name), [name]) if name and "/" not in name else None
@@ -179,9 +180,9 @@ def _folder(root: Root, model: Model, found: DataFolder) -> Why:
             return Why(subject=found.path, is_a=is_a, kept_by=(), remark=f"{found.because}: it takes space only")
         case Owner.UNKNOWN:
             remark = f"cannot tell whose it is: {found.because}"
-            return Why(subject=found.path, is_a=("layer folder",), kept_by=(), remark=remark)
+            return asked.place(found.path, "layer folder", remark)
         case Owner.FOREIGN:
-            return Why(subject=found.path, is_a=("foreign",), kept_by=(), remark=found.because)
+            return asked.place(found.path, "foreign", found.because)
 
 
 # --- the driver's records --------------------------------------------------------
@@ -207,13 +208,13 @@ def _record(root: Root, model: Model, path: str, parts: list[str]) -> Why | None
             return _known(root, model, path, digits, "V2 mapping of a layer, by its diff id")
         case ["distribution", "diffid-by-digest", "sha256", digits]:
             return _known(root, model, path, digits, "V2 mapping of a layer, by its blob's digest")
-    return Why(subject=path, is_a=("part of the image store",), kept_by=()) if _is_there(root, path) else None
+    return asked.place(path, "part of the image store") if _is_there(root, path) else None
 
 
 def _known(root: Root, model: Model, path: str, digits: str, what: str) -> Why | None:
     answer = why.identity(root, model, digits)
     if not answer.is_a:
-        return Why(subject=path, is_a=(what,), kept_by=()) if _is_there(root, path) else None
+        return asked.place(path, what) if _is_there(root, path) else None
     return replace(answer, subject=path, is_a=(what, *answer.is_a))
 
 
@@ -226,16 +227,15 @@ def _engines(root: Root, model: Model, path: str, parts: list[str]) -> Why | Non
         return None
     if parts[0] == layout.IMAGE and len(parts) > 1:
         if parts[1] == model.driver:
-            return Why(subject=path, is_a=(f"the image store of the driver {model.driver}",), kept_by=())
+            return asked.place(path, f"the image store of the driver {model.driver}")
         what = f"records of the driver {parts[1]}"
-        return Why(subject=path, is_a=(what,), kept_by=(), remark="they are a store of their own: --driver shows it")
+        return asked.place(path, what, "they are a store of their own: --driver shows it")
     if parts[0] == "volumes" and len(parts) > 1 and path != layout.LOCK:
         remark = "containers name it in their own records; image stores do not"
-        return Why(subject=path, is_a=(f"volume {parts[1]}",), kept_by=(), remark=remark)
+        return asked.place(path, f"volume {parts[1]}", remark)
     if path == layout.LOCK:
-        return Why(subject=path, is_a=("the record of volumes, which an engine locks while it runs",), kept_by=())
+        return asked.place(path, "the record of volumes, which an engine locks while it runs")
     if parts[0] == model.driver:
-        return Why(subject=path, is_a=(f"folder of the driver {model.driver}",), kept_by=())
+        return asked.place(path, f"folder of the driver {model.driver}")
     other = f"layers of the driver {parts[0]}" if parts[0] in model.other_drivers else "no part of the image store"
-    is_a = (_ENGINES.get(parts[0], other),)
-    return Why(subject=path, is_a=is_a, kept_by=(), remark="Orlop leaves it to the engine")
+    return asked.place(path, _ENGINES.get(parts[0], other), "Orlop leaves it to the engine")

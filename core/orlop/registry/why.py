@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 
 from orlop import times
@@ -282,13 +283,19 @@ def _digest(model: Model, digest: str, only: Repository | None) -> Why:
     remark = "" if kept else _unkept(model, digest)
     if once and not kept:
         remark = f"{remark}; tags meant it once: {', '.join(once[:5])}"
-    return _why(digest, tuple(is_a), kept, related, remark)
+    return replace(_why(digest, tuple(is_a), kept, related, remark), judged=bool(kept) or _is_certain(remark))
 
 
 def _unkept(model: Model, digest: str) -> str:
     from orlop.registry.whypath import unkept
 
     return unkept(model, digest)
+
+
+def _is_certain(remark: str) -> bool:
+    from orlop.registry.whypath import is_certain
+
+    return is_certain(remark)
 
 
 def _is_config(model: Model, user: str, digest: str) -> bool:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from orlop import times
+from orlop import asked, times
 from orlop.errors import NotFound, OrlopError, WrongKind
 from orlop.fs import Root, join
 from orlop.records import Link, Why
@@ -35,7 +35,7 @@ def stray(model: Model, path: str) -> Why | None:
             remark = "a write that was cut off left it" if left else f"it is no part of {found.where}"
             kind = f"temporary {found.kind}" if left else f"foreign {found.kind}"
             related = {"bytes": str(found.bytes), "changed": times.rfc3339(found.mtime)}
-            return Why(subject=path, is_a=(kind,), kept_by=(), related=related, remark=remark)
+            return asked.place(path, kind, remark, related)
     return None
 
 
@@ -51,16 +51,16 @@ def at(root: Root, model: Model, path: str) -> Why | None:
         return None
     blobs, repositories = place.blobs(model.base), place.repositories(model.base)
     if path in model.empty_shards:
-        return Why(subject=path, is_a=("empty folder of blobs",), kept_by=(), remark="its blobs were deleted")
+        return asked.place(path, "empty folder of blobs", "its blobs were deleted")
     if f"{path}/".startswith(f"{blobs}/"):
-        return Why(subject=path, is_a=("folder of blobs",), kept_by=())
+        return asked.place(path, "folder of blobs")
     if f"{path}/".startswith(f"{repositories}/"):
         within = [name for name in model.repositories if f"{repositories}/{name}/".startswith(f"{path}/")]
         related = {"repositories below it": ", ".join(within[:5]) + (", …" if len(within) > 5 else "")}
-        return Why(subject=path, is_a=("folder of repositories",), kept_by=(), related=related if within else {})
+        return asked.place(path, "folder of repositories", related=related if within else None)
     if not path or f"{model.base}/".startswith(f"{path}/"):
-        return Why(subject=path or ".", is_a=("the registry's storage",), kept_by=())
-    return Why(subject=path, is_a=("no part of the registry",), kept_by=(), remark="it lies beside it")
+        return asked.place(path, "the registry's storage")
+    return asked.place(path, "no part of the registry", "it lies beside it")
 
 
 def _is_there(root: Root, path: str) -> bool:
@@ -94,6 +94,15 @@ def as_link(answer: Why, repository: Repository, rest: list[str]) -> Why:
     return replace(answer, is_a=(what, *answer.is_a))
 
 
+CANNOT_TELL = "cannot tell whether anything needs it"
+_STAYS = "it stays"
+
+
+def is_certain(remark: str) -> bool:
+    """Whether `unkept` says that nothing keeps it."""
+    return not remark.startswith((CANNOT_TELL, _STAYS))
+
+
 def unkept(model: Model, digest: str) -> str:
     """What it means that no chain of references keeps a digest, one clause."""
     if digest not in model.blobs:
@@ -101,9 +110,9 @@ def unkept(model: Model, digest: str) -> str:
     marks = mark(model)
     because = marks.blobs.get(digest)
     if because:
-        return f"it stays: {because}"
+        return f"{_STAYS}: {because}"
     if marks.blocked:
-        return f"cannot tell whether anything needs it: {marks.blocked}"
+        return f"{CANNOT_TELL}: {marks.blocked}"
     for part in model.unreadable:
-        return f"cannot tell whether anything needs it: {part.path} cannot be read ({part.why})"
+        return f"{CANNOT_TELL}: {part.path} cannot be read ({part.why})"
     return "nothing keeps it: `orlop clean` would remove it"

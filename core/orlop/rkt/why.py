@@ -80,6 +80,7 @@ def _path(model: Model, path: str) -> Why | None:
             kept_by=(),
             related={"bytes": str(debris.bytes)},
             remark="nothing needs it" if debris.kind != "foreign" else "it is no part of the store",
+            judged=debris.kind != "foreign",
         )
     key = layout.key_at(path)
     if key is not None and key in model.images:

@@ -60,19 +60,19 @@ def at(root: Root, model: Model, path: str) -> Why | None:
         NoPermission, StorageFailure: the place cannot be looked at.
     """
     if not path:
-        return Why(subject=".", is_a=("the store",), kept_by=())
+        return asked.place(path, "the store")
     if not _is_there(root, path):
         return None
     parts = path.split("/")
     if parts[0] == layout.BACKUPS and len(parts) > 1:
         remark = "copied before the catalogue was changed to a later schema; rkt keeps five"
-        return Why(subject=path, is_a=("an older catalogue",), kept_by=(), remark=remark)
+        return asked.place(path, "an older catalogue", remark)
     if parts[0] == layout.DATABASE and len(parts) > 1:
         link = (Link(what="the catalogue", path=model.catalogue.path),)
         return Why(subject=path, is_a=("part of the catalogue",), kept_by=(link,))
     if parts[0] in _FOLDERS:
-        return Why(subject=path, is_a=(_FOLDERS[parts[0]],), kept_by=())
-    return Why(subject=path, is_a=("no part of the store",), kept_by=(), remark="rkt does not look at it")
+        return asked.place(path, _FOLDERS[parts[0]])
+    return asked.place(path, "no part of the store", "rkt does not look at it")
 
 
 def in_tree(inside: Sequence[str]) -> tuple[str, ...]:

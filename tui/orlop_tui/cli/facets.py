@@ -1,6 +1,7 @@
 """The commands on what surrounds an image: mappings, remotes, why."""
 
 import argparse
+import os
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -191,13 +192,22 @@ def why(arguments: argparse.Namespace) -> int:
     """Print what a digest, id, name or folder is, and what keeps it."""
     output = Output(json=arguments.json, full=True)
     with opening.every(arguments.path, arguments.driver) as stores:
-        answers = list(_answers(stores, arguments.subject))
+        answers = list(_answers(stores, _subject(arguments.subject, stores)))
         for store, answer in answers:
             output.record(objects.why(answer, store.identity.scope))
             if len(stores) > 1:
                 output.line(visible(store.identity.label))
             _print_why(output, answer)
         return exits.DONE
+
+
+def _subject(subject: str, stores: Iterable[Store]) -> str:
+    """What a person asks about; a path from the working folder into a store is made absolute."""
+    if os.sep not in subject or os.path.isabs(subject):
+        return subject
+    path = os.path.abspath(subject)
+    within = any(f"{path}/".startswith(f"{store.identity.path}/") for store in stores)
+    return path if within and os.path.lexists(path) else subject
 
 
 def _answers(stores: Iterable[Store], subject: str) -> Iterator[tuple[Store, Why]]:
@@ -229,7 +239,7 @@ def _print_why(output: Output, answer: Why) -> None:
         for depth, link in enumerate(chain):
             where = f"  {visible(link.path)}" if link.path else ""
             output.line(f"  {'  ' * depth}{visible(link.what)}{where}")
-    if not answer.kept_by:
+    if not answer.kept_by and answer.judged:
         output.line("nothing keeps it")
     if answer.remark:
         output.line(visible(answer.remark))

@@ -226,6 +226,7 @@ def why(found: Why, scope: str) -> Object:
         "subject": found.subject,
         "is_a": list(found.is_a),
         "kept_by": [[{"what": link.what, "path": link.path} for link in chain] for chain in found.kept_by],
+        "judged": found.judged,
         "related": dict(found.related),
         "remark": found.remark or None,
         "scope": scope or None,

@@ -136,6 +136,9 @@ class LensDialog(Dialog[Wish]):
         return Look(text) if _is_identity(text) else None
 
     def _kept(self, index: int, why: Why, width: int) -> Iterable[Line]:
+        if not why.kept_by and not why.judged:
+            yield from labelled("", why.remark, width, role=Role.FAINT, margin=11)
+            return
         if not why.kept_by:
             yield from labelled("Needed by", why.remark or "nothing", width, role=Role.WARN, margin=11)
             return
