@@ -209,6 +209,9 @@ class OrlopApp(SafeApp, inherit_bindings=False):
     def on_store_opened(self, message: messages.StoreOpened) -> None:
         self.browse.store_opened(message)
 
+    def on_store_read(self, message: messages.StoreRead) -> None:
+        self.browse.store_read(message)
+
     def on_open_failed(self, message: messages.OpenFailed) -> None:
         self.browse.open_failed(message)
 

@@ -217,7 +217,7 @@ class Gateway(Protocol):
 
 
 class StoreOpened(Message):
-    """A store was read for the first time."""
+    """A store was read for the first time; of a large one perhaps only the names (`Snapshot.partial`)."""
 
     def __init__(self, index: int, snapshot: Snapshot, *, path: str, unfinished: PastChange | None = None) -> None:
         super().__init__()
@@ -227,6 +227,17 @@ class StoreOpened(Message):
         """As the person gave it: for equivalent commands."""
         self.unfinished = unfinished
         """A change that was cut off, and that must be finished or undone before the next."""
+
+
+class StoreRead(Message):
+    """More of a store is known whose first `StoreOpened` had only names; all of it once the snapshot is not partial."""
+
+    def __init__(self, index: int, snapshot: Snapshot, *, unfinished: PastChange | None = None) -> None:
+        super().__init__()
+        self.index = index
+        self.snapshot = snapshot
+        self.unfinished = unfinished
+        """As in `StoreOpened`."""
 
 
 class OpenFailed(Message):

@@ -47,7 +47,7 @@ class Gateway(Jobs):
         ended = [watch.stop() for watch in watches]
         ended += [each.ended(_PATIENCE) for each in running]
         if self._readers.close(timeout=1.0) and all(ended):
-            for slot in self._slots:
+            for slot in filter(lambda slot: slot.is_open, self._slots):
                 for store in (slot.store, *slot.retired):
                     store.close()
 

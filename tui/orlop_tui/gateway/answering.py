@@ -20,7 +20,9 @@ class Answering(Reading):
         """`Explained` by every open store; that one fails is no reason not to hear the others."""
 
         def work(current: Callable[[], bool]) -> None:
-            answers = tuple(_explained(slot.index, slot.store, text) for slot in self._slots if current())
+            answers = tuple(
+                _explained(slot.index, slot.store, text) for slot in self._slots if slot.is_open and current()
+            )
             if current():
                 self._post(messages.Explained(text, answers))
 

@@ -48,7 +48,7 @@ class Following(Work):
 
     def _watch_all(self) -> None:
         for slot in self._slots:
-            if slot.watch is None and not self._closed:
+            if slot.watch is None and slot.is_open and not self._closed:
                 slot.watch = self._watch(slot)
                 slot.watch.start()
 

@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable
 
 from orlop.errors import OrlopError
+from orlop.records import Snapshot, StoreId
 from orlop.store import Store
 from orlop_tui import messages
 from orlop_tui.gateway.following import Following
 from orlop_tui.gateway.journals import journal_of, past
-from orlop_tui.gateway.slots import Slot
+from orlop_tui.gateway.slots import Slot, open_all
 from orlop_tui.gateway.threads import fault
 
 LOG = logging.getLogger("orlop.gateway")
@@ -31,20 +32,38 @@ class Opening(Following):
             except Exception as error:
                 LOG.exception("open %r", path)
                 self._post(messages.OpenFailed(path, fault(error)))
-        self._post(messages.AllOpened(len(self._slots)))
+        self._post(messages.AllOpened(sum(slot.is_open for slot in self._slots)))
         if self._app is not None and self._watching:
             self._app.call_after_refresh(self._watch_all)
 
     def _open_path(self, path: str) -> None:
         since = time.time_ns()
+        early: dict[StoreId, Slot] = {}
+
+        def names(snapshot: Snapshot) -> None:
+            known = early.get(snapshot.identity)
+            if known is not None:
+                self._post(messages.StoreRead(known.index, snapshot))
+                return
+            slot = early[snapshot.identity] = self._slot(path, None, since)
+            self._post(messages.StoreOpened(slot.index, snapshot, path=path))
+
         with self._job(None) as progress:
-            stores = self._opener(path, progress)
+            stores = open_all(path, progress, names) if self._opener is open_all else self._opener(path, progress)
         for store in stores:
-            slot = Slot(len(self._slots), path, store, since)
-            self._slots.append(slot)
-            snapshot = store.rows()
             unfinished = self._unfinished(store)
-            self._post(messages.StoreOpened(slot.index, snapshot, path=path, unfinished=unfinished))
+            slot = early.get(store.identity)
+            if slot is None:
+                slot = self._slot(path, store, since)
+                self._post(messages.StoreOpened(slot.index, store.rows(), path=path, unfinished=unfinished))
+            else:
+                slot.store = store
+                self._post(messages.StoreRead(slot.index, store.rows(), unfinished=unfinished))
+
+    def _slot(self, path: str, store: Store | None, since: int) -> Slot:
+        slot = Slot(len(self._slots), path, store, since)
+        self._slots.append(slot)
+        return slot
 
     def _unfinished(self, store: Store) -> messages.PastChange | None:
         """The change that was cut off; a journal that cannot be read must not hide the store."""

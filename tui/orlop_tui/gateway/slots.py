@@ -14,18 +14,22 @@ from orlop_tui import hashed
 from orlop_tui.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from orlop.progress import Progress
+
+
+class NotYet(OrlopError):
+    """Something was asked of a store that is still being read."""
 
 
 class Slot:
     """One open store, and what is under way on it."""
 
-    def __init__(self, index: int, path: str, store: Store, since: int) -> None:
+    def __init__(self, index: int, path: str, store: Store | None, since: int) -> None:
         self.index = index
         self.path = path
-        self.store = store
+        self._store = store
         self.since = since
         self.turn = threading.RLock()
         """Held by whoever reads the store anew or changes it."""
@@ -41,6 +45,26 @@ class Slot:
         """What the last check of the whole store found without hashing contents; None before one."""
         self.wrong: dict[tuple[str, str, str], tuple[Finding, Stat | None]] = {}
         """What hashing found, by its identity, with what its file was then."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the store was read."""
+        return self._store is not None
+
+    @property
+    def store(self) -> Store:
+        """The store.
+
+        Raises:
+            NotYet: its names are known, and no more of it.
+        """
+        if self._store is None:
+            raise NotYet("the store is still being read", path=self.path, do="wait until it is, or open it again")
+        return self._store
+
+    @store.setter
+    def store(self, store: Store) -> None:
+        self._store = store
 
     def note(self, finding: Finding) -> None:
         """Keep what hashing found for as long as its file stays what it is."""
@@ -58,11 +82,13 @@ class Slot:
         return structure
 
 
-def open_all(path: str, progress: "Progress") -> "Sequence[Store]":
+def open_all(
+    path: str, progress: "Progress", early: "Callable[[Snapshot], None] | None" = None
+) -> "Sequence[Store]":
     """The stores at a path; raises what `orlop.kinds.open_all` does."""
     from orlop import kinds  # not before the first paint
 
-    return kinds.open_all(path, progress=progress, verified=hashed.verified)
+    return kinds.open_all(path, progress=progress, verified=hashed.verified, early=early)
 
 
 def identity(store: Store) -> tuple[int, int]:

@@ -97,9 +97,8 @@ class Browse(LookKeys):
         self.stores.append(store)
         for other in self.stores:
             other.has_siblings = sum(one.path == other.path for one in self.stores) > 1
-        if self._unlock_all:
-            self.gateway.probe(store.index, offline=True)
-        self.check(store)
+        if not store.is_partial:
+            self._begin(store)
         if store is self.store:
             self._enter_store()
         else:
@@ -107,8 +106,32 @@ class Browse(LookKeys):
         if message.unfinished is not None:
             self.changes.offer_finish(store, message.unfinished)
 
+    def _begin(self, store: OpenStore) -> None:
+        """What is done with a store as soon as it was read."""
+        if self._unlock_all:
+            self.gateway.probe(store.index, offline=True)
+        self.check(store)
+
+    def store_read(self, message: messages.StoreRead) -> None:
+        """More of a large store is known: the cursor and the marks stay where they are."""
+        store = self.stores[message.index]
+        store.update(message.snapshot)
+        store.unfinished = message.unfinished
+        if not store.is_partial:
+            self._begin(store)
+            if store is self.store:
+                self.changes.ask_journal()
+                self.table.tell_again()
+        if store is self.store:
+            self.draw()
+        if message.unfinished is not None:
+            self.changes.offer_finish(store, message.unfinished)
+
     def open_failed(self, message: messages.OpenFailed) -> None:
         self._failures.append((message.path, message.error))
+        for store in self.stores:
+            if store.is_partial and store.path == message.path:
+                store.unread = "not read"
         self._log_error(message.error)
         self.draw()
 
@@ -251,7 +274,7 @@ class Browse(LookKeys):
     def _ask_detail(self) -> None:
         """Ask for the row under the cursor, once what was asked before is answered."""
         store, row = self.store, self.row
-        if self._asked is not None or store is None or row is None:
+        if self._asked is not None or store is None or row is None or store.is_partial:
             return
         self._asked = (store.index, row.key)
         self.gateway.detail(store.index, row.key)

@@ -175,7 +175,7 @@ class Frame(Screen[None]):
     def ask_records(self) -> None:
         """Ask for what the panes show of the whole store, unless it is known or under way."""
         store = self.store
-        if store is None:
+        if store is None or store.is_partial:
             return
         panes = self.panes_here if self.is_stacked else (self.pane,)
         remotes = Pane.REMOTE in panes and Pane.REMOTE in self._whole
@@ -376,7 +376,8 @@ class Frame(Screen[None]):
         with self.prevent(Input.Changed):
             entry.value = self.store.listing.filter.text if self.store else ""
         self.table.tell_again()
-        self.changes.ask_journal()
+        if self.store is not None and not self.store.is_partial:
+            self.changes.ask_journal()
         self.draw()
 
     def _switch(self, index: object) -> None:

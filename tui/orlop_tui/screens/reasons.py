@@ -34,6 +34,8 @@ def why_not(action: str, now: Situation) -> str:
         return ""
     if store is None:
         return "no store is open"
+    if store.is_partial and name not in _OF_NAMES:
+        return f"the store was {store.unread}" if store.unread else "the store is still being read"
     if name in _WRITES and now.busy:
         return f"wait: {now.busy}"
     if name in _WRITES and store.frozen is not None:
@@ -129,6 +131,10 @@ _ALWAYS = frozenset(
     | {"whole", "focus_next", "focus_previous", "command_palette", "leave_filter", "interrupt"}
     | {"move", "page", "end", "down", "up", "actions", "suspend_process"}
 )
+_OF_NAMES = frozenset(
+    {"mark", "range", "mark_all", "clear_marks", "marked_only", "filter", "sort", "reverse", "log", "copy", "settings"}
+)
+"""What can be done with the names of a store alone."""
 _WRITES = frozenset(
     {"delete", "tag", "untag", "undo", "lock"} | {"remove_repository", "clean", "repair", "latest", "fetch"}
 )

@@ -33,6 +33,8 @@ def header(store: OpenStore, *, title: str | None, of: int, width: int) -> tuple
     pieces += [gap, span(store.label, Role.STRONG)]
     if store.repositories and width >= 100:
         pieces += [gap, span(words.count(store.repositories, "repository", "repositories"))]
+    if snapshot.partial:
+        return [*pieces, gap, span(store.unread or "reading …", Role.STRONG)], (store.lock_word(),)
     pieces += [gap, span(words.count(snapshot.images, store.words.noun)), gap, span(words.size(snapshot.total_size))]
     for piece in store.counts.spans():
         pieces += [gap, piece]
