@@ -5,4 +5,5 @@ from hypothesis import settings
 
 def examples(share: float) -> int:
     """That share of what the profile in use gives every property: few, or with ``--hypothesis-profile=many`` many."""
-    return max(1, round(settings.default.max_examples * share))
+    in_use = settings.get_profile(settings.get_current_profile_name())
+    return max(1, round(in_use.max_examples * share))

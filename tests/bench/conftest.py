@@ -1,6 +1,6 @@
-"""A large Docker data root to measure against: deterministic, quick to write, sound.
+"""The table that a run of measurements ends with, and a large Docker data root: deterministic, quick to write, sound.
 
-    pytest -m bench tests/bench -s
+    pytest -m bench
 
 Environment: ``ORLOP_BENCH_IMAGES`` (100000) and ``ORLOP_BENCH_LAYERS`` (30000) choose the size,
 ``ORLOP_BENCH_FOLDER`` a folder in which the store stays for the next run; else it is temporary.
@@ -18,12 +18,32 @@ from pathlib import Path
 import pytest
 
 from orlop.docker.tarsplit import Content, Recipe, Segment
+from tests.bench.table import Table
 
 DEPTH = 15
 """Layers in one stack."""
 CONFIG_BYTES = 4500
 RECIPES = 64
 """Different tar-split records, each with a size of its own."""
+
+
+_TABLE = pytest.StashKey[Table]()
+
+
+@pytest.fixture
+def table(request: pytest.FixtureRequest) -> Table:
+    """Takes what is measured; see `tests.bench.table`."""
+    whole = request.config.stash.setdefault(_TABLE, Table())
+    whole.about(request.node.name.removeprefix("test_").replace("_", " "))
+    return whole
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    measured = config.stash.get(_TABLE, None)
+    if measured is not None and measured.sections:
+        terminalreporter.section("measured, beside what was run in the same minute")
+        for line in measured.lines():
+            terminalreporter.line(line)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
