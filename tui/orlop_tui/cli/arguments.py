@@ -1,6 +1,7 @@
 """The command line: what can be said, and what each part means."""
 
 import argparse
+from functools import cache
 from typing import NoReturn
 
 from orlop import __version__
@@ -58,8 +59,9 @@ def screens_parser() -> Parser:
     return parser
 
 
+@cache
 def parser() -> Parser:
-    """The command line with a command."""
+    """The command line with a command; made once, for whoever runs several in one process."""
     whole = Parser(
         prog="orlop",
         usage="orlop [PATH…]\n       orlop COMMAND …",
