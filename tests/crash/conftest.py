@@ -322,7 +322,9 @@ class Harness:
             self.damage = _damage(store)
         work = self._copy(base, "undisturbed")
         with self._opened(work) as store:
-            self._cut = (len(_planned(store, self.intent(store)).steps) + 1) // 2
+            plan = _planned(store, self.intent(store))
+            self._cut = (len(plan.steps) + 1) // 2
+            self.damage |= frozenset(plan.reveals)
             self.apply(store, Journal.of(store.root, Faulty()))
         self.changed = read_tree(str(work))
         assert differences(self.changed, self.original), "the change changes nothing"

@@ -6,6 +6,7 @@ finds no damage that was not there before.
 """
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +14,19 @@ from typing import Any
 
 import pytest
 
+from orlop.docker import layout
 from orlop.docker.store import DockerStore
 from orlop.fs import Root
-from orlop.intent import Intent, Remove, Tag, Unmap, Untag
+from orlop.intent import Clean, Intent, Remove, Repair, Tag, Unmap, Untag
 from orlop.plan import Plan
+from orlop.progress import Silent
 from orlop.records import Key
 from orlop.samples import DataRoot, Step
 from orlop.store import Store
 
 pytestmark = pytest.mark.long
 
+FAR = 4_000_000_000 * 10**9
 DIGEST = "sha256:" + "d" * 64
 
 
@@ -51,6 +55,49 @@ def built(data: DataRoot) -> None:
     """An image of a build, with its untagged parents, on a base that stays."""
     base = data.image({"base": b"base"}, names=["base:1"])
     data.build(Step(created_by="ENV A=1"), Step(created_by="COPY f", files={"f": b"f"}), on=base, names=["built:1"])
+
+
+def wasted(data: DataRoot) -> None:
+    """An orphan layer, half a layer, data that nothing names, a mount of no container, an untagged image."""
+    base = data.image({"base": b"base"}, names=["base:1"])
+    data.layer({"o": b"o"}, on=base.layers[0])
+    data.image({"u": b"u"}, on=base)
+    data.mapping("sha256:" + "5" * 64, "host/gone")
+    data.write(f"{layout.layer_data_folder(data.driver)}/{'ab' * 32}/file", b"stray")
+    data.write(f"{layout.transactions(data.driver)}/write-set-1/size", b"1")
+    shutil.rmtree(data.at(layout.container(data.container("gone", base))))
+
+
+def hurt(data: DataRoot) -> None:
+    """Records that can be rebuilt, short names among them."""
+    base = data.image({"base": b"base"}, {"more": b"more"}, names=["base:1"])
+    app = data.image({"app": b"app"}, on=base, names=["app:1"])
+    data.write(f"{layout.layer(data.driver, base.layers[1].chain_id)}/cache-id", b"")
+    os.unlink(data.at(f"{layout.layer(data.driver, app.layers[2].chain_id)}/parent"))
+    data.tag("gone:1", "sha256:" + "0" * 64)
+    if data.driver == "overlay2":
+        link = base.layers[0].link
+        os.unlink(data.at(layout.link(link)))
+        data.write(layout.link_file(base.layers[0].cache_id), b"")
+
+
+def stuck(data: DataRoot) -> None:
+    """An image whose lower layer lost its files, with a sound one beside it."""
+    base = data.image({"base": b"base"}, names=["base:1"])
+    app = data.image({"app": b"app"}, {"more": b"more"}, on=base, names=["app:1", f"app@{DIGEST}"])
+    shutil.rmtree(data.at(layout.layer_data(data.driver, app.layers[1].cache_id) or ""))
+
+
+def nameless(data: DataRoot) -> None:
+    """A file of names that was cut."""
+    data.container("worker", data.image({"a": b"a"}, names=["app:1"]), image_name="app:1")
+    data.write(layout.tag_file(data.driver), b'{"Repositories":{')
+
+
+def repair(store: Store) -> Intent:
+    """All damage of a store."""
+    found = store.check(None, content=False, progress=Silent())
+    return Repair(findings=tuple(one.identity for one in found if one.severity.is_damage), guess=True)
 
 
 def row(name: str) -> Callable[[Store], Intent]:
@@ -110,6 +157,13 @@ CASES = {
     "remove an image, vfs": Case("vfs", shared, image("app:1"), 6),
     "remove with parents, overlay2": Case("overlay2", built, row("built:1"), 8),
     "remove with parents, vfs": Case("vfs", built, row("built:1"), 7),
+    "clean, overlay2": Case("overlay2", wasted, lambda _: Clean(before=FAR, untagged=True), 14),
+    "clean, vfs": Case("vfs", wasted, lambda _: Clean(before=FAR, untagged=True), 11),
+    "rebuild, overlay2": Case("overlay2", hurt, repair, 5, daily=True),
+    "rebuild, vfs": Case("vfs", hurt, repair, 3),
+    "set aside, overlay2": Case("overlay2", stuck, repair, 5),
+    "set aside, vfs": Case("vfs", stuck, repair, 4),
+    "give back names": Case("overlay2", nameless, repair, 1),
     "unmap one": Case("overlay2", named, mappings(1), 1),
     "unmap all": Case("overlay2", named, mappings(2), 2, daily=True),
 }

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 from orlop.docker import layout
+from orlop.docker.model import Model
 from orlop.docker.overlaylinks import below, is_name
 from orlop.docker.planning import Steps
 from orlop.errors import OrlopError
@@ -21,8 +22,15 @@ _LOWER_LIMIT = 64 * 1024
 class ShortNames:
     """The names of one store, and the steps that put them right."""
 
-    def __init__(self, steps: Steps) -> None:
+    def __init__(self, steps: Steps, model: Model) -> None:
+        """Read the names.
+
+        Args:
+            steps: the plan in the making.
+            model: the store as it will be once its records are put right.
+        """
         self._steps = steps
+        self._model = model
         self._root = steps.root
         self._stacks = dict(self._known_stacks())
         self._targets = dict(self._known_targets())
@@ -53,7 +61,7 @@ class ShortNames:
 
     def _known_stacks(self) -> Iterator[tuple[str, list[str]]]:
         """Each folder with the folders below it, nearest first, where the records tell them."""
-        model = self._steps.model
+        model = self._model
         for layer in model.layers.values():
             if layer.cache_id is None or not layer.data or layer.problems or layer.parent_lost:
                 continue

@@ -310,11 +310,17 @@ class _Mending:
         why = set_aside(self.steps, bottoms, because)
         return f"{because}; {why}" if why else ""
 
+    def _after(self) -> Model:
+        """The store as it will be once the records are written."""
+        if not self._rebuilt:
+            return self.model
+        return replace(self.model, layers={**self.model.layers, **self._rebuilt})
+
     def _reveal(self) -> None:
         """Tell what is wrong with rebuilt layers, and those on them, and could not be said before."""
         if not self._rebuilt:
             return
-        after = replace(self.model, layers={**self.model.layers, **self._rebuilt})
+        after = self._after()
         chains = set(self._rebuilt)
         waiting = list(chains)
         while waiting:
@@ -389,10 +395,10 @@ class _Mending:
         if self.model.driver != "overlay2":
             raise _not_found(path, "only overlay2 has short names")
         if self._names is None:
-            self._names = ShortNames(self.steps)
+            self._names = ShortNames(self.steps, self._after())  # rules are sorted: records come first
         if not subject:
             return self._all_names(path)
-        layer = self.model.layers.get(subject)
+        layer = self._after().layers.get(subject)
         cache_id = layer.cache_id if layer is not None else subject
         if cache_id is None or not self._names.mend(cache_id):
             return "the records of its layers do not tell what it stands on: repair those first"
