@@ -114,6 +114,8 @@ class Service:
     """Address of the registry that this one is a pull-through cache of."""
     spelled: str = ""
     """How its configuration names the root, where not by its path."""
+    schema1: bool = False
+    """Whether it takes manifests of the first form, which it refuses by default."""
     remembers: bool = False
     """Whether it keeps what it knows of blobs in memory, as the usual configuration of its container does."""
     room: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="orlop-registry-")))
@@ -148,6 +150,8 @@ class Service:
         }
         if self.remembers:
             storage["cache"] = {"blobdescriptor": "inmemory"}
+        if self.schema1:
+            settings["compatibility"] = {"schema1": {"enabled": True}}
         if self.upstream:
             settings["proxy"] = {"remoteurl": f"http://{self.upstream}"}
         path = self.room / "config.yml"
