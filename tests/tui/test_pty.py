@@ -1,13 +1,16 @@
 """What reaches a real pseudo-terminal, byte by byte, and how an app leaves it."""
 
 import errno
+import fcntl
 import json
 import os
 import re
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -357,3 +360,107 @@ def tree(top: str) -> str:
             stat = os.lstat(path)
             found[path] = (stat.st_mode, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
     return json.dumps(found, sort_keys=True, indent=0)
+
+
+DIALOGS = (
+    ("?", "type to search"),
+    ("x", "All actions"),
+    ("#", "Go to"),
+    ("u", ""),
+    ("M", "Layers of"),
+    ("r", ""),
+    ("y", "Copy"),
+    ("s", "Sort by"),
+    ("t", "Tag"),
+    ("J", "Journal"),
+    ("L", ""),
+    ("i", ""),
+    ("V", ""),
+    ("c", ""),
+    ("d", "Enter/Esc"),
+    (":", ""),
+)
+"""Keys that open a dialog or a screen, and what is then drawn; empty: more than there was."""
+
+
+@pytest.mark.long
+def test_no_dialog_sends_anything_of_a_hostile_store_to_the_terminal(spawn: Spawn, hostile_store: str) -> None:
+    terminal = spawn("-m", "orlop_tui", hostile_store, COLUMNS="140", LINES="50")
+    terminal.until_shown("ok/0")
+    for _ in range(2):
+        for key, said in DIALOGS:
+            drawn = len(terminal.text)
+            terminal.type(key)
+            terminal.until(partial(came, drawn, said), f"what {key} opens")
+            settle(terminal)
+            if key == "r":
+                terminal.type("1")  # the first record, where there are several
+                settle(terminal)
+            terminal.type("\x1b")
+            settle(terminal)
+        terminal.type("jjj")
+        settle(terminal)
+    terminal.type("q")
+    assert terminal.ended() == 0
+    strange = {character for character in shown(terminal.text) if not character.isprintable()} - {"\r", "\n"}
+    assert strange == set()
+    assert "\x1b]52" not in terminal.text
+    assert "\x1b]0;" not in terminal.text
+
+
+def came(drawn: int, said: str, text: str) -> bool:
+    return said in shown(text[drawn:]) if said else len(text) > drawn
+
+
+def settle(terminal: Terminal) -> None:
+    """Until nothing more is drawn for a moment."""
+    while True:
+        before = len(terminal.data)
+        terminal.read(0.4)
+        if len(terminal.data) == before:
+            return
+
+
+def test_a_terminal_that_shrinks_to_nothing_and_grows_again_shows_everything_again(
+    spawn: Spawn, hostile_store: str
+) -> None:
+    terminal = spawn("-m", "orlop_tui", hostile_store, COLUMNS="", LINES="")
+    terminal.until(lambda text: "\x1b[?1049h" in text, "the alternate screen")
+    for rows, columns in ((1, 1), (40, 3), (2, 200)):
+        resize(terminal, rows, columns)
+        terminal.type("jk")
+        settle(terminal)
+    drawn = len(terminal.text)
+    resize(terminal, 30, 100)
+    terminal.until(partial(came, drawn, "REPOSITORY"), "the list")
+    terminal.type("q")
+    assert terminal.ended() == 0
+    assert_given_back(terminal.text)
+
+
+def resize(terminal: Terminal, rows: int, columns: int) -> None:
+    fcntl.ioctl(terminal.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    os.kill(terminal.process.pid, signal.SIGWINCH)
+
+
+_SHELL = "import os; os.execv('/bin/bash', ['bash', '--norc', '--noprofile', '-i'])"
+
+
+@pytest.mark.skipif(not os.path.exists("/bin/bash"), reason="needs a shell with job control")
+def test_it_goes_to_the_background_at_ctrl_z_and_comes_back_whole(spawn: Spawn, hostile_store: str) -> None:
+    terminal = spawn("-c", _SHELL, PS1="ready> ")
+    terminal.until_shown("ready>")
+    terminal.type(f"{sys.executable} -m orlop_tui {hostile_store}\n")
+    terminal.until_shown("Platform")
+    terminal.type("\x1a")
+    terminal.until(lambda text: "Stopped" in text, "the shell")
+    assert_given_back(terminal.text)
+    drawn = len(terminal.text)
+    terminal.type("fg\n")
+    terminal.until(lambda text: "\x1b[?1049h" in text[drawn:], "the alternate screen again")
+    terminal.until(partial(came, drawn, "REPOSITORY"), "the list")
+    terminal.type("q")
+    terminal.until(lambda text: text.rstrip().endswith("ready>"), "the shell at the end")
+    assert_given_back(terminal.text)
+    terminal.type("exit $?\n")
+    assert terminal.ended() == 0
