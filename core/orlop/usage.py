@@ -62,6 +62,20 @@ class Usage(Generic[A]):
     """What is of another file system, and so not counted."""
     gone: int
     """Names that went away while they were looked at."""
+    closed: frozenset[str] = frozenset()
+    """What nothing was counted of."""
+    partly: frozenset[str] = frozenset()
+    """Folders in which, at any depth, there is something that could not be read."""
+
+    def is_whole(self, path: str) -> bool:
+        """Whether everything of a path was counted: it is in no other file system, and all of it could be read."""
+        if path in self.partly:
+            return False
+        while path and self.closed:
+            if path in self.closed:
+                return False
+            path = path.rpartition("/")[0]
+        return True
 
     def of(self, account: A) -> int:
         """Bytes that are counted for an account."""
@@ -322,7 +336,15 @@ def _usage(walk: _Walk, accounts: list[A]) -> Usage[A]:
         unreadable=tuple(walk.unreadable),
         mounts=tuple(walk.mounts),
         gone=walk.gone,
+        closed=frozenset((*walk.mounts, *(path for path, _ in walk.unreadable))),
+        partly=frozenset(above for path, _ in walk.unreadable for above in _above(path)),
     )
+
+
+def _above(path: str) -> Iterator[str]:
+    """The folders that a path is in."""
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
 # --- what it makes -------------------------------------------------------------

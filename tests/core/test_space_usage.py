@@ -159,6 +159,7 @@ def test_what_may_not_be_read_is_named_and_du_says_the_same(nobody: Path) -> Non
 
     assert found.total == du(nobody)
     assert sorted(found.unreadable) == [("closed", "permission denied"), ("listed", "permission denied")]
+    assert [found.is_whole(path) for path in ("open/inner", "closed", "closed/inner")] == [True, False, False]
     for name in ("closed", "listed"):
         (nobody / name).chmod(0o700)
 
@@ -185,6 +186,7 @@ def test_what_is_mounted_below_is_named_and_not_counted() -> None:
     found = counted("/dev")
 
     assert "pts" in found.mounts
+    assert (found.is_whole("pts"), found.is_whole("pts/0"), found.is_whole("null")) == (False, False, True)
     assert found.total == du("/dev")
 
 

@@ -1,8 +1,9 @@
 """Where the bytes of a Docker data root are, and what each image has to itself."""
 
+import errno
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -207,3 +208,27 @@ def test_the_damaged_sample_adds_up(tmp_path: Path) -> None:
     owns = [one.own for one in found.images if one.own is not None]
     assert owns == sorted(owns, reverse=True)
     assert found.capacity > found.free > 0
+
+
+def test_an_image_is_not_sized_by_what_could_not_be_counted(
+    data_root: Callable[[str], Planning], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planning = data_root("overlay2")
+    data = planning.data
+    app = data.image({"etc/app": b"a"}, names=["app:1"])
+    web = data.image({"web": b"w"}, names=["web:1"])
+    closed = os.lstat(data.at(f"overlay2/{app.layers[0].cache_id}/diff/etc")).st_ino
+    scandir = os.scandir
+
+    def refuse(folder: int) -> Iterator[os.DirEntry[str]]:
+        if os.fstat(folder).st_ino == closed:
+            raise PermissionError(errno.EACCES, "no")
+        return scandir(folder)
+
+    monkeypatch.setattr("orlop.usage.os.scandir", refuse)
+    with Root.open(data.path) as root:
+        found = space(root, planning.model(), progress=Silent())
+
+    assert (image(found, app.id).bytes, image(found, app.id).own) == (None, None)
+    assert image(found, web.id).bytes is not None
+    assert found.unreadable == (f"overlay2/{app.layers[0].cache_id}/diff/etc",)

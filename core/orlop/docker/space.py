@@ -408,8 +408,12 @@ class _Counting:
             )
 
     def _is_counted(self, chain_id: str) -> bool:
+        """Whether a layer's record and data were counted, all of them."""
         layer = self._model.layers.get(chain_id)
-        return layer is not None and layer.cache_id is not None
+        if layer is None or layer.data_path is None:
+            return False
+        record = layout.layer(self._model.driver, chain_id)
+        return self._usage.is_whole(layer.data_path) and self._usage.is_whole(record)
 
 
 def _named(keys: Iterable[Key]) -> list[str]:

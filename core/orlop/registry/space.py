@@ -243,7 +243,10 @@ class _Counting:
         manifest = self._model.manifests.get(digest)
         if manifest is None or manifest.state is not State.GOOD:
             return False
-        return all(one in self._model.blobs for one in self._needs[name, digest])
+        return all(
+            one in self._model.blobs and self._usage.is_whole(place.blob_folder(self._model.base, one))
+            for one in self._needs[name, digest]
+        )
 
     def _own(self, name: str, digest: str) -> list[str]:
         """Blobs that go with a manifest, and with those parts of it that only it holds."""

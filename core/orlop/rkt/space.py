@@ -194,7 +194,9 @@ class _Counting:
             trees = self._model.trees_of.get(image.key, ())
             unused = [tree for tree in trees if self._model.pods_known and not self._model.tree_pods.get(tree)]
             mine = Account("image", image.key)
-            known = image.blob.state is not State.UNREADABLE
+            places = [layout.blob(image.key), layout.manifest(image.key)] if layout.is_key(image.key) else []
+            places += [layout.tree(tree) for tree in trees]
+            known = image.blob.state is not State.UNREADABLE and all(map(self._usage.is_whole, places))
             yield ImageSpace(
                 key=key,
                 names=(key.name,) if key.name else (),
