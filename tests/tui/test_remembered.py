@@ -21,6 +21,14 @@ def test_what_was_kept_is_known_in_the_next_session(tmp_path: Path) -> None:
     assert Remembered(folder).sorting("docker-2") is None
 
 
+def test_a_filter_is_kept_and_a_memory_without_one_is_read(tmp_path: Path) -> None:
+    filtered = Sorting(column="own", backwards=False, filter="repo:acme !state:linked")
+    assert Remembered(str(tmp_path)).keep("docker-1", filtered)
+    assert Remembered(str(tmp_path)).sorting("docker-1") == filtered
+    (tmp_path / "sorting.json").write_text('{"docker-1": ["own", true]}')
+    assert Remembered(str(tmp_path)).sorting("docker-1") == BY_SIZE
+
+
 @pytest.mark.parametrize("content", [b"", b"[", b"[]", b'{"docker-1":5}', b'{"docker-1":["own"]}', b"\xff"])
 def test_a_damaged_memory_is_no_memory(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "sorting.json").write_bytes(content)

@@ -98,13 +98,17 @@ async def test_a_tag_is_given_and_the_cursor_stays_with_its_row(folder: Path) ->
         assert app.browse.row.key.name == "redis:7"
 
 
-async def test_the_list_is_sorted_as_it_was_in_the_last_session(folder: Path, tmp_path: Path) -> None:
-    for keys in (("s", "s"), ()):
+async def test_the_list_is_sorted_and_filtered_as_it_was_in_the_last_session(folder: Path, tmp_path: Path) -> None:
+    for keys in (("s", "s", "slash", *"layer:a !redis", "enter"), ()):
         memory = Remembered(str(tmp_path / "state"))
         app = OrlopApp(Gateway([str(folder)], watching=False), [str(folder)], remembered=memory)
         async with app.run_test(size=(120, 40), notifications=True) as pilot:
             await until(lambda app=app: app.browse.store is not None)  # type: ignore[misc]
-            await pilot.press(*keys)
+            await pilot.press(*("space" if key == " " else key for key in keys))
             await app.workers.wait_for_complete()
             assert app.browse.store is not None
-            assert app.browse.store.listing.sort == Sort(Column.SIZE, reverse=True)
+            listing = app.browse.store.listing
+            assert listing.sort == Sort(Column.SIZE, reverse=True)
+            await until(lambda listing=listing: listing.filter.text == "layer:a !redis")  # type: ignore[misc]
+            assert app.browse.entry.value == "layer:a !redis"
+            assert 0 < len(listing) < len(listing.rows)

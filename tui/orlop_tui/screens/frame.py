@@ -243,7 +243,7 @@ class Frame(Screen[None]):
         if self._remark:
             return self._remark, going
         if self.store is not None:
-            return wording.status(self.store, bad_filter=self._bad_filter), going
+            return wording.status(self.store, bad_filter=self._bad_filter, width=self.size.width), going
         return [span("opening …" if self._opening else "nothing is open")], going
 
     def _job_words(self, width: int) -> Spans:
@@ -374,7 +374,8 @@ class Frame(Screen[None]):
         self._bad_filter = ""
         entry = self.entry
         with self.prevent(Input.Changed):
-            entry.value = self.store.listing.filter.text if self.store else ""
+            entry.value = self.store.wanted_filter if self.store else ""
+        entry.display = bool(entry.value) or self.focused is entry
         self.table.tell_again()
         if self.store is not None and not self.store.is_partial:
             self.changes.ask_journal()

@@ -65,14 +65,19 @@ def live_word(store: OpenStore) -> str:
     return "FROZEN, changed since" if store.frozen.after is not None else "FROZEN"
 
 
-def status(store: OpenStore, *, bad_filter: str) -> list[Span]:
-    """Whether the screen is fresh, the order, the filter, and the marks with what is hidden of them."""
+def status(store: OpenStore, *, bad_filter: str, width: int = WIDE) -> list[Span]:
+    """Whether the screen is fresh, the order, the filter, and the marks with what is hidden of them.
+
+    Where there is no room, what is marked comes before when the store was seen, and how the list is sorted.
+    """
     if bad_filter:
         return [span(f"filter: {bad_filter}", Role.BAD)]
     listing = store.listing
     seen = time.strftime("%H:%M:%S", time.localtime(store.looked_at / 1e9))
     pieces = [span(live_word(store)), span(f"  seen {seen}"), _BAR]
     pieces += [span(f"sort {listing.sort.column} {listing.sort.arrow}"), _BAR]
+    if width < WIDE and listing.targets().marked and listing.is_narrowed:
+        pieces = []
     waits = store.wanted_filter != listing.filter.text
     pieces.append(span(f"filter {store.wanted_filter} …" if waits else f"filter {listing.filter.text or 'none'}"))
     for on, text in ((listing.only_marked, "marked only"), (listing.only_problems, "problems only")):
