@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import events
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
@@ -82,9 +81,11 @@ class JobsPage(Page[Job]):
     def _about(self, job: Job, width: int) -> Iterable[Line]:
         label = self._store(job).label
         role = jobwords.ROLES.get(job.state, Role.PLAIN)
-        if job.state is JobState.DONE and job.found:
+        if job.found:
             role = Role.BAD
-        said = jobwords.standing(job) if job.state is not JobState.RUNNING or job.stopping else "running"
+        said = jobwords.standing(job)
+        if job.found and not job.state.is_over:
+            said += f", {words.count(job.found, 'fault')}"
         head = f"{jobwords.title(job)}  {label}"
         strong = Role.PLAIN if job.state.is_over else Role.STRONG
         pieces = fold(said, max(width - len(head) - 3, 20))
@@ -97,9 +98,8 @@ class JobsPage(Page[Job]):
         if job.state in (JobState.RUNNING, JobState.PAUSED) and job.phase:
             said = jobwords.numbers(job, width - 16)
             room = min(max(width - len(said) - 6, 10), 48)
-            found = f"  {words.count(job.found, 'fault')}" if job.found else ""
             drawn = progress(job.done, job.total, room, plain=self.plain) + "  " if job.total else ""
-            yield line(span("   "), span(drawn, Role.GOOD), span(said), span(found, Role.BAD))
+            yield line(span("   "), span(drawn, Role.GOOD), span(said))
 
     def _store(self, job: Job) -> "OpenStore":
         return self._desk.stores[job.index]
@@ -179,7 +179,7 @@ def _told(entry: Entry, width: int) -> Iterable[Line]:
 class VerifyMenu(Menu):
     """What is to be hashed; one key says whether also what was hashed before."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("g", "again", "also what was verified before", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("x", "again", "also what was verified before", show=False)]
 
     def __init__(self, choices: Sequence[Choice], commands: dict[str, str], said: Sequence[str] = ()) -> None:
         super().__init__("Verify: hash every byte", choices)
@@ -191,7 +191,7 @@ class VerifyMenu(Menu):
         tick = "[x] again, also what was verified before: rot keeps the time of a file"
         if not self.again:
             tick = "[ ] again, also what was verified before and not written to since"
-        lines = [*super().body(width), BLANK, line(span(" g ", Role.KEY), span(f" {tick}"))]
+        lines = [*super().body(width), BLANK, line(span(" x ", Role.KEY), span(f" {tick}"))]
         lines += [line(span(f"    {part}", Role.FAINT)) for text in self._said for part in fold(text, width - 4)]
         current = self.target
         command = self._commands.get(current.letter, "") if isinstance(current, Choice) else ""
@@ -210,15 +210,10 @@ class VerifyMenu(Menu):
 
     def hints(self) -> Iterable[KeyHint]:
         yield from super().hints()
-        yield KeyHint("g", "not again" if self.again else "again, too", "again")
+        yield KeyHint("x", "not again" if self.again else "again, too", "again")
 
     def on_lines_view_moved(self, message: object) -> None:
         self.draw(keep=True)
-
-    def heard(self, event: events.Key) -> bool:
-        if event.character == "g":
-            return False
-        return super().heard(event)
 
     def action_again(self) -> None:
         self.again = not self.again

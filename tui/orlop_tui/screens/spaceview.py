@@ -181,13 +181,17 @@ class SpacePage(Page[Wish]):
         why = words.sized(words.shortened(part.remark))
         extra = said if said and said != title else why
         role = Role.WARN if part.use.is_waste else _ROLES.get(part.use, Role.PLAIN)
-        first = min(max(len(title), 24), max(rest * 3 // 5, 12)) if extra else rest
+        reserved = len(extra) + 2 if extra == said and part.use.is_waste else 0
+        first = min(max(len(title), 24), rest - reserved) if extra else rest
         return line(
             span(head),
             span(drawn + " ", role),
             span(f"{sign} ", Role.FAINT),
             span(fit(title, first, middle=True), role),
-            span(f"  {fit(extra, max(rest - first - 2, 0))}", Role.WARN if part.use.is_waste else Role.FAINT),
+            span(
+                f"  {fit(extra, rest - first - 2)}" if rest - first > 8 else "",
+                Role.WARN if part.use.is_waste else Role.FAINT,
+            ),
             target=part,
             copy=part.path,
         )
