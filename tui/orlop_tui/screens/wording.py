@@ -233,7 +233,12 @@ _FILTER_HELP = (
     ("state:bad", "state word, or: damaged, untagged, in-use, parent …"),
     ("size>1G own>100M", "sizes; K M G T are powers of 1000"),
     ("age>90d used>1y", "s, min, h, d, w, y; used: where the engine writes that down"),
-    ("what:index", "image, index, artifact, schema 1"),
+    ("what:index", "image, index, artifact, schema-1; platform:arm64"),
+    ("used:no", "containers or pods use it; latest:yes in an ACI store"),
+    ("layer:8d3ac digest:5d2", "images that hold it: the start of a diff id, chain id, blob or cache id; any digest"),
+    ("src:library/debian", "images with a layer from, or linked in, such a repository; from such a URL"),
+    ("re:/v[0-9]+$/", "a regular expression for the name"),
+    ("Tab", "completes fields, states, repositories and tags"),
 )
 
 _STATE_HELP = (
