@@ -92,7 +92,7 @@ def at_length(shown: Shown, width: int) -> Iterator[Line]:
         yield from _section(section, width)
     yield from _config(detail, width)
     yield from _layers(detail.layers, shown.now, width)
-    yield from _history(detail.history, shown.now, width)
+    yield from _history(detail.history, detail.layers, shown.now, width)
     yield from _files(detail, width)
 
 
@@ -253,14 +253,26 @@ def _layers(layers: Sequence[LayerRecord], now: int, width: int) -> Iterator[Lin
             yield from beside("problem", layer.problem, width, len(head), Role.BAD)
 
 
-def _history(history: Sequence[HistoryEntry], now: int, width: int) -> Iterator[Line]:
+_BAR = 6
+_WITH_AGE = 70
+"""Cells from which a step's age is shown beside what it weighs."""
+
+
+def _history(history: Sequence[HistoryEntry], layers: Sequence[LayerRecord], now: int, width: int) -> Iterator[Line]:
+    """Each step with the layer that it made: its number, a bar for its share of the largest, its size."""
     if not history:
         return
     yield BLANK
-    yield line(span("History  oldest first; a number is the layer that a step made", Role.LABEL))
+    yield line(span("History  oldest first, with the number and size of the layer that a step made", Role.LABEL))
+    largest = max((layer.size or 0 for layer in layers), default=0)
     for entry in history:
-        number = "-" if entry.layer is None else str(entry.layer + 1)
-        head = fit(number, 3, right=True) + " " + fit(words.age(entry.created, now), 8, right=True) + "  "
+        made = layers[entry.layer] if entry.layer is not None and entry.layer < len(layers) else None
+        head = "  -" + " " * (_BAR + 11)
+        if made is not None and entry.layer is not None:
+            bar = fit(words.bar(made.size or 0, largest, _BAR), _BAR)
+            head = f"{entry.layer + 1:>3} {bar} {words.size(made.size):>8}  "
+        if width >= _WITH_AGE:
+            head += fit(words.age(entry.created, now), 6, right=True) + "  "
         text = words.masked_command(entry.created_by or entry.comment or "(no command recorded)")
         if entry.comment and entry.created_by:
             text += f"  # {entry.comment}"
