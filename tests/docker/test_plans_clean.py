@@ -161,6 +161,17 @@ def test_the_build_cache_is_never_touched(planning: Any) -> None:
     assert "docker builder prune" in kept(plan)
 
 
+def test_a_layer_whose_folder_the_build_cache_has_stays(planning: Any) -> None:
+    layer = planning.data.layer({"o": b"o"})
+    above = layout.layer_data_folder(planning.data.driver)
+    os.rename(planning.data.at(data(planning, layer)), planning.data.at(f"{above}/{CACHED}"))
+    planning.data.write(f"{record(planning, layer)}/cache-id", CACHED.encode())
+    planning.data.write(layout.BUILD_CACHE, b"\0" + CACHED.encode() + b"\0")
+    plan = clean(planning)
+    assert plan.steps == ()
+    assert "the build cache has its folder" in kept(plan)
+
+
 def test_where_the_build_caches_records_cannot_be_read_nothing_of_that_sort_goes(planning: Any) -> None:
     planning.data.layer({"o": b"o"})
     add_data(planning, CACHED)

@@ -23,6 +23,7 @@ from orlop.samples.docker import Image
 from orlop.samples.docker import Layer as MadeLayer
 from orlop.store import Store
 
+LONG = pytest.mark.long
 STRAY = "ab" * 32
 
 
@@ -116,7 +117,7 @@ def lose(mending: Mending, path: str) -> None:
 
 
 @pytest.mark.parametrize("file", ["diff", "size", "parent", "cache-id"])
-@pytest.mark.parametrize("how", ["empty", "gone", "garbage", "folder"])
+@pytest.mark.parametrize("how", ["gone", *(pytest.param(how, marks=LONG) for how in ("empty", "garbage", "folder"))])
 def test_a_file_of_a_record_is_written_again_as_it_was(mending: Mending, file: str, how: str) -> None:
     image = mending.data.image({"a": b"aa"}, {"b": b"b", "c/d": b"cd"}, {"e": b"e"}, names=["app:1"])
     mending.data.image({"z": b"z"}, names=["other:1"])
@@ -345,7 +346,7 @@ def stacked(data_root: Any) -> tuple[Mending, Image]:
     return mending, image
 
 
-@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("number", [1, pytest.param(0, marks=LONG), pytest.param(2, marks=LONG)])
 @pytest.mark.parametrize("what", ["name", "link", "both", "list", "wrong link", "copied link"])
 def test_short_names_are_put_right_as_they_were(data_root: Any, number: int, what: str) -> None:
     mending, image = stacked(data_root)

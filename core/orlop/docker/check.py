@@ -5,6 +5,7 @@ here stops at a bad file.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from orlop.digest import is_digest
@@ -13,7 +14,7 @@ from orlop.docker.checkfinding import finding
 from orlop.docker.model import ConfigState, Image, Layer, Model, Reference
 from orlop.docker.unrecorded import Owner
 from orlop.errors import Malformed, NoPermission, NotFound, OrlopError
-from orlop.finding import Finding, Severity
+from orlop.finding import Finding, Repair, Severity
 from orlop.fs import Folder, Root, join
 from orlop.progress import Progress
 from orlop.records import EngineState, Key
@@ -190,7 +191,8 @@ def _broken_record(model: Model, layer: Layer, path: str, users: Sequence[str]) 
     files = sorted(layer.problems)
     at = path if files[0] == "." else join(path, files[0])
     detail = "; ".join(why if file == "." else f"{file} is {why}" for file, why in sorted(layer.problems.items()))
-    return finding(model, "DK04", at, detail, images=users, says=layer.engine_says)
+    found = finding(model, "DK04", at, detail, images=users, says=layer.engine_says)
+    return replace(found, repair=Repair.QUARANTINE) if "." in layer.problems else found
 
 
 def _parent_lost(model: Model, layer: Layer, path: str, users: Sequence[str]) -> Finding:

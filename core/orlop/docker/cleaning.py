@@ -8,6 +8,7 @@ Nothing of BuildKit's is ever touched: `docker builder prune` is for that.
 from collections.abc import Callable, Iterator, Set
 from dataclasses import replace
 
+from orlop.digest import is_hex
 from orlop.docker import detail, imagefiles, layout, unrecorded
 from orlop.docker.check import LAYERS_LOST, LAYERS_UNKNOWN
 from orlop.docker.model import ConfigState, Image, Model, Mount
@@ -186,8 +187,12 @@ class _Sweep:
             self._kept["layer", "the build cache may use it: `docker builder prune` gives it back"] = cached
         candidates = [chain_id for chain_id in model.layers if chain_id not in needed]
         lost = self._may_belong()
+        folders = {model.layers[chain_id].cache_id for chain_id in candidates}
+        shared, _ = unrecorded.in_build_cache(self.root, {name for name in folders if name and not is_hex(name)})
         for chain_id in sorted(candidates):
             why = self._why_not_yet(chain_id) or (lost if chain_id not in model.users_of else "")
+            if model.layers[chain_id].cache_id in shared:
+                why = "the build cache has its folder: `docker builder prune` gives it back"
             if why:
                 self._keep("layer", why)
                 self._keep_stack(chain_id, needed)

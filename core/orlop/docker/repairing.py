@@ -200,7 +200,7 @@ class _Mending:
         if self.steps.move(path):
             self.steps.say("repair", f"image {image}", f"its config is moved aside, it is {found.config}")
         reveal_missing(self.steps, image)
-        self.steps.say("note", "its layers", "they stay: a pull or load of the image takes them as they are")
+        self.steps.say("note", f"layers of {image}", "they stay: a pull or load of the image takes them as they are")
         return ""
 
     def parent_key(self, path: str, subject: str) -> str:
@@ -277,10 +277,13 @@ class _Mending:
         return ""
 
     def _write_files(self, layer: Layer, parent: str | None, diff_id: str, cache_id: str, size: int | None) -> None:
-        proof = "with the other it gives the record's name"
         wanted = {
-            "diff": (diff_id, layer.diff_id, proof),
-            "parent": (parent, layer.parent if "parent" not in layer.problems else "", proof),
+            "diff": (diff_id, layer.diff_id, "on the layer below it gives the record's name"),
+            "parent": (
+                parent,
+                layer.parent if "parent" not in layer.problems else "",
+                "with the layer's diff id it gives the record's name",
+            ),
             "cache-id": (cache_id, layer.cache_id, "the files of that folder hash to the layer's diff id"),
             "size": (None if size is None else str(size), None if layer.size is None else str(layer.size), "measured"),
         }
@@ -410,7 +413,8 @@ class _Mending:
         assert self._names is not None
         if path != "overlay2/l":
             raise _not_found(path, "it is no folder of short names")
-        self.steps.move(path) if self._is_no_folder(path) else None
+        if self._is_no_folder(path):
+            self.steps.move(path)
         for cache_id in self._names.folders():
             self._names.mend(cache_id)
         self.steps.images.update(image for users in self.model.users_of.values() for image in users)

@@ -125,7 +125,7 @@ class _Owners:
         left = {name.removesuffix("-init") for name in names if name not in self._known and _ID.fullmatch(name)}
         self._cached: frozenset[str] = frozenset()
         if left and not self._cache_unread:
-            self._cached, self._cache_unread = _in_build_cache(root, left)
+            self._cached, self._cache_unread = in_build_cache(root, left)
 
     def of(self, name: str, path: str) -> DataFolder:
         """Whose a folder is."""
@@ -213,13 +213,15 @@ def _mounted(root: Root, model: Model, proc: str) -> Mapping[str, mounttables.In
     return found
 
 
-def _in_build_cache(root: Root, names: Iterable[str]) -> tuple[frozenset[str], str]:
+def in_build_cache(root: Root, names: Iterable[str]) -> tuple[frozenset[str], str]:
     """Which of some names BuildKit's snapshot records hold, and why that cannot be told; else empty.
 
     The bolt database is searched as bytes, so that pages freed long ago count too: rather
     a folder too many is taken for needed than one too few.
     """
     wanted = {name.encode("ascii") for name in names}
+    if not wanted:
+        return frozenset(), ""
     sizes = sorted({len(name) for name in wanted})
     found: set[bytes] = set()
     try:
