@@ -317,6 +317,8 @@ _VERBS = {
     "link": "Links",
     "upload": "Uploads",
     "tree": "Trees",
+    "data": "Data",
+    "mount": "Mounts",
     "debris": "Debris",
     "unmap": "V2 maps",
     "add": "Add",
