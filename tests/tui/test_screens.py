@@ -231,7 +231,11 @@ class StandIn:
         self.past: tuple[messages.PastChange, ...] = ()
         self.unfinished: messages.PastChange | None = None
         self.mappings: Records | Absent = (MAPPING, STALE)
-        self.of_store: dict[Facet, Records | Absent] = {Facet.REMOTES: (REMOTE,), Facet.UPLOADS: ()}
+        self.of_store: dict[Facet, Records | Absent] = {
+            Facet.MAPPINGS: (MAPPING, STALE),
+            Facet.REMOTES: (REMOTE,),
+            Facet.UPLOADS: (),
+        }
         self.fetched: Intent = Import(staged="0" * 16)
         self.whys: dict[tuple[int, str], Why] = {}
         self.held: dict[tuple[Holding, str], frozenset[str]] = {}
@@ -268,6 +272,12 @@ class StandIn:
         assert found is not None
         answer = messages.DetailReady(index, key, detail(found), self.mappings, (REMOTE,))
         self._answer("detail", index, answer, index, key)
+
+    def details(self, wanted: Sequence[tuple[int, Key]]) -> None:
+        found = tuple(
+            (index, key, detail(next(r for r in self.snapshots[index].rows if r.key == key))) for index, key in wanted
+        )
+        self._answer("details", None, messages.DetailsReady(found), tuple(wanted))
 
     def records(self, index: int, facet: Facet) -> None:
         self._answer(f"records {facet}", index, messages.RecordsReady(index, facet, self.of_store[facet]), index)

@@ -92,6 +92,8 @@ class Dialog(ModalScreen[Result | None]):
             yield KeyLine(id="dialog-keys")
 
     def on_mount(self) -> None:
+        if not self.query("#typed"):
+            return  # the app ends while the dialog opens: the framework gives it no parts any more
         typed = self.query_one("#typed", Entry)
         typed.display = False
         typed.cursor_blink = False
