@@ -1,6 +1,6 @@
 """The image backend and the image store over it, as ratios to `cat` of the same files in the same run.
 
-pytest -m bench tests/bench/test_bench_image_backend.py -s
+pytest -m bench tests/bench/test_bench_image_backend.py
 """
 
 import subprocess
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+
+from tests.bench.table import Table
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
 
@@ -44,7 +46,7 @@ def measured(code: str, root: str, images: int) -> float:
     return float(seconds)
 
 
-def test_walk_with_verified_get_and_opening_the_store(large: LargeStore) -> None:
+def test_walk_with_verified_get_and_opening_the_store(large: LargeStore, table: Table) -> None:
     root = f"{large.path}/image/overlay2/imagedb"
     cat = ["sh", "-c", f"find {root}/content -type f -print0 | xargs -0 cat > /dev/null"]
     subprocess.run(cat, check=True)  # all meet a warm page cache
@@ -56,13 +58,7 @@ def test_walk_with_verified_get_and_opening_the_store(large: LargeStore) -> None
         walks.append(measured(_WALK, root, large.images))
         openings.append(measured(_OPEN, root, large.images))
     best = min(readings)
-    lines = [
-        ("find | xargs cat of the configs", f"{best:8.2f} s"),
-        ("walk, and a verified get of each", f"{min(walks):8.2f} s"),
-        ("ratio; the original's was 1.4", f"{min(walks) / best:8.2f}"),
-        ("the image store opened", f"{min(openings):8.2f} s"),
-        ("ratio; the original's was 18", f"{min(openings) / best:8.2f}"),
-    ]
-    print(f"\nimage backend over {large.images} configs (best of {ROUNDS})")  # noqa: T201
-    for left, right in lines:
-        print(f"  {left:<58} {right}")  # noqa: T201
+    table.about(f"docker: the image backend over {large.images} configs (best of {ROUNDS})")
+    walked = "walk, and a verified get of each; the original's: 1.4"
+    table.row(walked, min(walks), beside="find | xargs cat", yardstick=best)
+    table.row("the image store opened; the original's: 18", min(openings), beside="find | xargs cat", yardstick=best)

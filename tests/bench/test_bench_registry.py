@@ -1,6 +1,6 @@
 """A check of a registry's structure, as a ratio to the registry's own garbage collection on the same store.
 
-pytest -m bench tests/bench/test_bench_registry.py -s
+pytest -m bench tests/bench/test_bench_registry.py
 
 Environment: ``ORLOP_BENCH_MANIFESTS`` (10000) chooses the size, ``ORLOP_BENCH_FOLDER`` a folder in
 which the store stays for the next run; else it is temporary. Cold figures need root.
@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.bench.table import Table
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
 
@@ -166,7 +168,7 @@ def taken(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def test_check_beside_the_registrys_own_garbage_collection(registry: Registry, tmp_path: Path) -> None:
+def test_check_beside_the_registrys_own_garbage_collection(registry: Registry, tmp_path: Path, table: Table) -> None:
     if shutil.which("docker-registry") is None:
         pytest.skip("needs Debian's docker-registry")
     settings = tmp_path / "registry.yml"
@@ -197,19 +199,10 @@ def test_check_beside_the_registrys_own_garbage_collection(registry: Registry, t
     warm = [(taken(collecting), taken(checking)) for _ in range(ROUNDS)]
     manifests, blobs, damage, reading, judging = outputs[-1].split()
     assert (int(manifests), int(damage)) == (registry.manifests, 0)
-    lines = [("blobs", f"{blobs:>8}")]
+    table.about(f"registry of {manifests} manifests and {blobs} blobs: opened, and its structure checked")
     for name, runs in (("cold", cold), (f"warm, best of {ROUNDS}", warm)):
         if runs:
             theirs, ours = (min(run[side] for run in runs) for side in (0, 1))
-            lines += [
-                (f"docker-registry garbage-collect --dry-run, {name}", f"{theirs:8.2f} s"),
-                (f"orlop: open and check, interpreter included, {name}", f"{ours:8.2f} s"),
-                (f"ratio, {name}, to reach: 1", f"{ours / theirs:8.2f}"),
-            ]
-    lines += [
-        ("orlop, inside the process: reading (last run)", f"{float(reading):8.2f} s"),
-        ("orlop, inside the process: judging (last run)", f"{float(judging):8.2f} s"),
-    ]
-    print(f"\ncheck of {manifests} manifests")  # noqa: T201
-    for left, right in lines:
-        print(f"  {left:<66} {right}")  # noqa: T201
+            table.row(name, ours, beside="docker-registry garbage-collect -n", yardstick=theirs, at_most=1)
+    table.note("of that reading", f"{float(reading):.2f} s")
+    table.note("and judging", f"{float(judging):.2f} s")

@@ -1,6 +1,6 @@
 """Speed of an ACI store as ratios to yardsticks of the same run; nothing here passes or fails by a time.
 
-pytest -m bench tests/bench/test_bench_rkt.py -s
+pytest -m bench tests/bench/test_bench_rkt.py
 
 Environment: ``ORLOP_BENCH_ACIS`` (10000) tiny images for the list, ``ORLOP_BENCH_MB`` (512) of
 content in large ones for the import and the check.
@@ -23,6 +23,7 @@ from orlop.rkt import layout
 from orlop.rkt.catalogue import ImageRow, PutImage
 from orlop.rkt.qlcatalogue import QlFormat
 from orlop.rkt.sqlitecatalogue import SqliteFormat
+from tests.bench.table import Table
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
 
@@ -60,13 +61,6 @@ with AciStore.create(sys.argv[1], sys.argv[2]) as store:
 
 def environ() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(TOP / "core")}
-
-
-def table(title: str, lines: list[tuple[str, str]]) -> None:
-    """Print a small table; pytest shows it with -s."""
-    print(f"\n{title}")  # noqa: T201
-    for left, right in lines:
-        print(f"  {left:<58} {right}")  # noqa: T201
 
 
 def best(run: Callable[[], object], rounds: int = ROUNDS) -> float:
@@ -139,7 +133,7 @@ def write(cas: Path, count: int, catalogue: str) -> None:
 
 
 @pytest.mark.parametrize("catalogue", ["ql", "sqlite"])
-def test_the_list_of_many_images(tmp_path: Path, catalogue: str) -> None:
+def test_the_list_of_many_images(tmp_path: Path, catalogue: str, table: Table) -> None:
     count = int(os.environ.get("ORLOP_BENCH_ACIS", "10000"))
     cas = tmp_path / "cas"
     write(cas, count, catalogue)
@@ -150,19 +144,13 @@ def test_the_list_of_many_images(tmp_path: Path, catalogue: str) -> None:
     rows, sound, read, again = outputs[-1].split()
     assert (int(rows), int(sound)) == (count, count)
     size = (cas / (layout.QL if catalogue == "ql" else layout.SQLITE)).stat().st_size
-    table(
-        f"list {count} images of an ACI store, every manifest parsed, {catalogue} of {size} bytes (best of {ROUNDS})",
-        [
-            ("find | xargs cat of the manifests and the database", f"{reading:8.2f} s"),
-            ("orlop, interpreter included", f"{listing:8.2f} s"),
-            ("orlop, inside the process (last run)", f"{float(read):8.2f} s"),
-            ("orlop, the same again, unchanged", f"{float(again):8.2f} s"),
-            ("ratio", f"{listing / reading:8.2f}"),
-        ],
-    )
+    table.about(f"rkt: {count} images listed, every manifest parsed, {catalogue} of {size} bytes (best of {ROUNDS})")
+    table.row("interpreter included", listing, beside="find | xargs cat", yardstick=reading)
+    table.row("inside the process (last run)", float(read), beside="find | xargs cat", yardstick=reading)
+    table.row("the same again, unchanged", float(again), beside="find | xargs cat", yardstick=reading, at_most=0.5)
 
 
-def test_the_content_of_large_images(tmp_path: Path) -> None:
+def test_the_content_of_large_images(tmp_path: Path, table: Table) -> None:
     megabytes = int(os.environ.get("ORLOP_BENCH_MB", "512"))
     files = []
     for number in range(8):
@@ -171,16 +159,11 @@ def test_the_content_of_large_images(tmp_path: Path) -> None:
         files.append(str(path))
     one = best(lambda: shell('sha512sum "$@"', *files))
     all_cores = best(lambda: shell(f"printf '%s\\0' \"$@\" | xargs -0 -n 1 -P {os.cpu_count()} sha512sum", *files))
-    lines = [("sha512sum", f"{one:8.2f} s"), (f"sha512sum, {os.cpu_count()} at a time", f"{all_cores:8.2f} s")]
+    cores = f"sha512sum, {os.cpu_count()} at a time"
+    table.about(f"rkt: {megabytes} MB in 8 ACIs (best of {ROUNDS})")
     for catalogue in ("ql", "sqlite"):
         cas = tmp_path / catalogue
         taken = best(lambda cas=cas, catalogue=catalogue: python(_IMPORT, str(cas), catalogue, *files))  # type: ignore[misc]
         checked = best(lambda cas=cas: python(_CHECK, str(cas)))  # type: ignore[misc]
-        lines += [
-            (f"import, {catalogue}: copied, hashed, every entry judged, synced", f"{taken:8.2f} s"),
-            (f"import, {catalogue}: throughput as a share of one sha512sum", f"{one / taken:8.2f}"),
-            (f"check of the content, {catalogue}", f"{checked:8.2f} s"),
-            (f"check, {catalogue}: share of one sha512sum", f"{one / checked:8.2f}"),
-            (f"check, {catalogue}: share of one on each core, to reach: 0.95", f"{all_cores / checked:8.2f}"),
-        ]
-    table(f"{megabytes} MB in 8 ACIs (best of {ROUNDS})", lines)
+        table.row(f"imported, {catalogue}: copied, hashed, judged, synced", taken, beside="sha512sum", yardstick=one)
+        table.row(f"contents verified, {catalogue}", checked, beside=cores, yardstick=all_cores, at_least=0.95)
