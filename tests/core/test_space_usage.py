@@ -1,6 +1,7 @@
 """Every inode below a root is counted once, as `du -x` does, for whoever claims its place."""
 
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -116,6 +117,16 @@ def test_the_nearest_claim_above_counts(tmp_path: Path) -> None:
     assert found.of("rest") == os.lstat(tmp_path).st_blocks * 512
 
 
+@pytest.fixture
+def few_files() -> Iterator[None]:
+    """A program that may open 100 files more than it has."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 100, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.usefixtures("few_files")
 def test_a_tree_deeper_than_folders_may_be_open_is_counted_whole(tmp_path: Path) -> None:
     here = os.open(tmp_path, os.O_RDONLY)
     for _ in range(400):

@@ -199,6 +199,18 @@ def test_layers_that_the_build_cache_names_are_its_own(planning: Planning) -> No
     assert (part.use, part.remark) == (Use.BUILD_CACHE, "the build cache may use it")
 
 
+def test_a_layer_of_an_image_that_the_build_cache_names_is_not_free(planning: Planning) -> None:
+    data = planning.data
+    app = data.image({"app": b"a" * 9000}, names=["app:1"])
+    before = image(measured(planning), app.id)
+    data.write(layout.BUILD_CACHE, app.layers[0].chain_id.encode())
+
+    after = image(measured(planning), app.id)
+
+    assert after.bytes == before.bytes
+    assert (after.own or 0) < 9000 < (before.own or 0)
+
+
 def test_the_damaged_sample_adds_up(tmp_path: Path) -> None:
     planning = Planning(DataRoot(make(str(tmp_path / "store")).path, "overlay2"))
 

@@ -1,5 +1,6 @@
 """Where the bytes of a registry's storage are, and what each manifest and repository has to itself."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -124,6 +125,13 @@ def test_blobs_of_a_manifest_that_cannot_be_read_are_kept(root: RegistryRoot) ->
     assert layer.use is Use.CONTENT
     assert "what it needs cannot be known" in layer.remark
     assert (image(found, "team/app", app.digest).bytes, image(found, "team/app", app.digest).own) == (None, None)
+
+
+def test_nothing_is_free_while_a_part_cannot_be_followed(root: RegistryRoot) -> None:
+    app = root.image("team/app", {"a": b"a"}, tags=["v1"])
+    os.symlink("team", root.at(f"{MODERN.repositories}/link"))
+
+    assert image(measured(root.path), "team/app", app.digest).own == 0
 
 
 def test_a_caches_record_is_its_own(root: RegistryRoot) -> None:

@@ -249,15 +249,15 @@ class _Counting:
         )
 
     def _own(self, name: str, digest: str) -> list[str]:
-        """Blobs that go with a manifest, and with those parts of it that only it holds."""
+        """Blobs that go with a manifest, and with those parts of it that only it holds; none while nothing can go."""
+        if self._marks.blocked:
+            return []
         going = {(name, digest)}
         manifest = self._model.manifests.get(digest)
         for child in manifest.children if manifest is not None else ():
             at = (name, child.digest)
             if self._model.indexes_of.get(at) == (digest,) and not self._model.tags_of.get(at):
                 going.add(at)
-        if self._marks.blocked or self._model.indexes_of.get((name, digest)):
-            return []
         return [one for one in self._needs[name, digest] if going.issuperset(self._users.get(one, ()))]
 
 
