@@ -175,7 +175,7 @@ def test_a_job_tells_its_bytes_and_its_end(desk: Desk, opened: Opened, tmp_path:
     opened(store).verify(0, None)
     done = desk.job(JobState.DONE)
     assert (done.what, done.index, done.keys) == ("verify", 0, None)
-    assert (done.done, done.total, done.in_bytes) == (100, 100, True)
+    assert (done.done, done.total, done.in_bytes, done.hashed) == (100, 100, True, 100)
     assert [told.job.state for told in desk.all(messages.JobChanged)][:2] == [JobState.WAITING, JobState.RUNNING]
     assert len(desk.all(messages.JobChanged)) < 20, "ten a second, however many steps"
     assert store.looked == 1
@@ -278,7 +278,8 @@ def test_what_hashing_found_is_told_at_once_and_outlasts_a_check(desk: Desk, ope
     gateway = opened(store)
     gateway.verify(0, None)
     steps.go(4)
-    desk.wait(messages.Findings, lambda told: len(told.findings) == 1)
+    told = desk.wait(messages.Findings, lambda told: len(told.findings) == 1)
+    assert told.hashed == {wrong("blob").identity}
     desk.got.clear()
     gateway.check(0)
     assert desk.wait(messages.Findings).findings == (wrong("blob"),)

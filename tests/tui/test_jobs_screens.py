@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from orlop.errors import StorageFailure
+from orlop.finding import Finding, Severity
 from orlop.intent import Remove
 from orlop.records import Delta, Note, Trust
 from orlop.space import ImageSpace, Part, Space, Use
@@ -137,7 +138,7 @@ async def test_the_status_line_says_how_far_a_job_is(size: tuple[int, int], said
     async with seated(size=size) as seat:
         await seat.tell(job())
         assert seat.screen.splitlines()[-2].rstrip().endswith(said)
-        await seat.tell(job(JobState.DONE, worked=95.0))
+        await seat.tell(job(JobState.DONE, worked=95.0, hashed=29_400_000_000))
         assert not seat.screen.splitlines()[-2].rstrip().endswith("left")
         assert "done: no fault in 29.4 GB, in 1 min 35 s, 309.5 MB/s" in seat.screen
 
@@ -171,6 +172,30 @@ async def test_the_rail_lists_the_jobs() -> None:
         assert any(line.split()[:3] == ["verify", "all", "41%"] for line in seat.screen.splitlines())
 
 
+async def test_a_row_whose_bytes_were_found_wrong_is_bad_until_they_are_right_again() -> None:
+    async with seated(size=(120, 40)) as seat:
+        rotten = Finding(
+            rule="DK08",
+            title="layer-content-mismatch",
+            severity=Severity.UNUSABLE,
+            path="overlay2/a",
+            detail="1 file is not what it was",
+            engine_says="",
+            repair=None,
+            images=(ROWS[3].key.id,),
+        )
+        await seat.press("j", "j", "j")
+        await seat.tell(messages.Findings(0, (rotten,), hashed=frozenset({rotten.identity})))
+        assert "2 BAD" in seat.screen
+        assert any("nginx" in line and "BAD" in line for line in seat.screen.splitlines())
+        await seat.tell(messages.StoreChanged(0, Delta(snapshot=snapshot(), added=NONE, removed=NONE, changed=NONE)))
+        assert "2 BAD" in seat.screen
+        assert "damaged: 1 file is not what it was" in seat.screen
+        await seat.tell(messages.Findings(0, ()))
+        assert "1 BAD" in seat.screen
+        assert seat.cursor == ROWS[3].key
+
+
 # --- jobs and log
 
 
@@ -194,7 +219,7 @@ async def test_jobs_are_paused_stopped_and_lead_to_their_findings(size: tuple[in
         await seat.tell(job(JobState.CANCELLED))
         assert "stopped at 41%" in seat.screen
         await seat.press("enter")
-        assert seat.top is seat.app.browse
+        assert not isinstance(seat.app.screen, JobsPage)
         assert seat.app.browse.pane is Pane.PROBLEMS
 
 

@@ -99,6 +99,8 @@ class Job:
     total: int = 0
     """0 while unknown."""
     in_bytes: bool = False
+    hashed: int = 0
+    """Bytes that were hashed."""
     rate: float = 0.0
     """A second, lately; 0 while unknown."""
     left: float | None = None
@@ -339,12 +341,16 @@ class ImageFetched(Message):
 
 
 class Findings(Message):
-    """What a check of the whole store's structure found."""
+    """What a check of the whole store's structure found, and what hashing found before."""
 
-    def __init__(self, index: int, findings: tuple[Finding, ...]) -> None:
+    def __init__(
+        self, index: int, findings: tuple[Finding, ...], *, hashed: frozenset[tuple[str, str, str]] = frozenset()
+    ) -> None:
         super().__init__()
         self.index = index
         self.findings = findings
+        self.hashed = hashed
+        """The identities of those that hashing found: the rows alone would not show them."""
 
 
 class PlanReady(Message):

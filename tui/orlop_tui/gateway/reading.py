@@ -67,7 +67,8 @@ class Reading(Opening):
 
     def _tell_findings(self, slot: Slot) -> None:
         """`Findings`: of the last check, and of what was hashed."""
-        self._post(messages.Findings(slot.index, slot.findings()))
+        findings = slot.findings()
+        self._post(messages.Findings(slot.index, findings, hashed=frozenset(slot.wrong)))
 
     def plan(self, index: int, intent: Intent) -> None:
         """`PlanReady` for the intent that was asked for last."""

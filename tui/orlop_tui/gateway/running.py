@@ -36,6 +36,8 @@ class Running:
         self._gate = threading.Condition()
         self._pace = Pace()
         self._next = 0.0
+        self._last: dict[str, Any] = {}
+        """How far it is, also where that was not told yet."""
         self._began = 0.0
         self._worked = 0.0
         self._regular: Callable[[], object] = lambda: None
@@ -103,8 +105,10 @@ class Running:
         """As `orlop.progress.Progress`; waits while the job is paused."""
         self.wait()
         now = time.monotonic()
-        in_bytes = what == CONTENTS
-        if now < self._next and not 0 < total == done:
+        self._last = {"phase": what, "done": done, "total": total, "in_bytes": what == CONTENTS}
+        if what == CONTENTS:
+            self._last["hashed"] = done
+        if now < self._next and what == self.job.phase:
             return
         self._next = now + _TELLS
         with self._gate:
@@ -113,7 +117,7 @@ class Running:
             self._pace.add(now, done)
             rate = self._pace.rate
             left = (total - done) / rate if rate and total else None
-            self._change(phase=what, done=done, total=total, in_bytes=in_bytes, rate=rate, left=left)
+            self._change(**self._last, rate=rate, left=left)
         if self._every and now >= self._due:
             self._due = now + self._every
             self._regular()
@@ -148,6 +152,7 @@ class Running:
     # --- under the gate
 
     def _end(self, state: JobState, **more: Any) -> None:
+        self._change(**self._last)
         self._change(state=state, rate=0.0, left=None, stopping=False, worked=self.worked, **more)
 
     def _change(self, **changes: Any) -> None:

@@ -207,7 +207,7 @@ class Browse(LookKeys):
             self._ask_detail()
             return
         self._shown = Shown(
-            row=message.detail.row or row,
+            row=store.as_hashed(message.detail.row or row),
             now=store.snapshot.seen_at,
             detail=message.detail,
             mappings=message.mappings,
@@ -219,7 +219,7 @@ class Browse(LookKeys):
     def findings_ready(self, message: messages.Findings) -> None:
         store = self.stores[message.index]
         store.checking = False
-        store.learn(message.findings)
+        store.learn(message.findings, message.hashed)
         self.draw()
 
     def image_fetched(self, message: messages.ImageFetched) -> None:

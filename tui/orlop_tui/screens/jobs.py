@@ -191,7 +191,10 @@ class VerifyMenu(Menu):
         tick = "[x] again, also what was verified before: rot keeps the time of a file"
         if not self.again:
             tick = "[ ] again, also what was verified before and not written to since"
-        lines = [*super().body(width), BLANK, line(span(" x ", Role.KEY), span(f" {tick}"))]
+        lines, key = [*super().body(width), BLANK], " x "
+        for part in fold(tick, width - 4):
+            lines.append(line(span(key, Role.KEY), span(f" {part}")))
+            key = "   "
         lines += [line(span(f"    {part}", Role.FAINT)) for text in self._said for part in fold(text, width - 4)]
         current = self.target
         command = self._commands.get(current.letter, "") if isinstance(current, Choice) else ""

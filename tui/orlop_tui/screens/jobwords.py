@@ -49,10 +49,10 @@ def _done(job: Job) -> str:
     if job.what != "verify":
         return f"done {took}"
     found = words.count(job.found, "fault") if job.found else "no fault"
-    if not job.in_bytes or not job.total:
+    if not job.hashed:
         return f"done: {found}, nothing was left to be hashed"
-    fast = f", {words.size(round(job.total / job.worked))}/s" if job.worked >= 1 else ""
-    return f"done: {found} in {words.size(job.total)}, {took}{fast}"
+    fast = f", {words.size(round(job.hashed / job.worked))}/s" if job.worked >= 1 else ""
+    return f"done: {found} in {words.size(job.hashed)}, {took}{fast}"
 
 
 def numbers(job: Job, width: int) -> str:

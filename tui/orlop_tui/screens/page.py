@@ -25,6 +25,9 @@ class Page(Dialog[Result]):
         super().__init__()
         self.add_class("page")
 
+    def begin(self) -> None:
+        self.call_after_refresh(self.moved)
+
     @property
     def plain(self) -> bool:
         """Whether only ASCII is drawn: who wants no colour may have no blocks either."""

@@ -248,9 +248,6 @@ class SpacePage(Page[Wish]):
 
     # --- keeping up
 
-    def begin(self) -> None:
-        self.moved()
-
     def measured(self) -> None:
         """New figures: the same place in them, as far as it still exists."""
         titles = [part.title for part in self._path]

@@ -1,7 +1,7 @@
 """What the screens keep of one open store."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orlop.finding import Finding, Severity
 from orlop.intent import Intent
@@ -110,8 +110,15 @@ class OpenStore:
     """Why only names of it are known, where that lasts: one clause."""
     names: Names = field(default_factory=Names)
     """What can be completed."""
+    read: Snapshot = field(init=False)
+    """The snapshot as it was read."""
+    _wrong: dict[str, str] = field(default_factory=dict)
+    """What hashing found wrong, by image and by name."""
     _by_image: dict[str, list[Finding]] = field(default_factory=dict)
     _by_name: dict[str, list[Finding]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.read = self.snapshot
 
     @classmethod
     def opened(cls, index: int, path: str, snapshot: Snapshot) -> "OpenStore":
@@ -146,7 +153,8 @@ class OpenStore:
 
     def update(self, snapshot: Snapshot) -> None:
         """Take over a newer snapshot."""
-        self.snapshot = snapshot
+        self.read = snapshot
+        snapshot = self.snapshot = self._with_damage(snapshot)
         self.counts = counts_of(snapshot)
         self.repositories = _scopes(snapshot)
         self.looked_at = snapshot.seen_at
@@ -155,8 +163,22 @@ class OpenStore:
         self.names = Names(snapshot.rows)
         self.freed = None
 
-    def learn(self, findings: tuple[Finding, ...]) -> None:
-        """Take over what a check found, the worst first."""
+    def _with_damage(self, snapshot: Snapshot) -> Snapshot:
+        """A snapshot whose rows say what hashing found."""
+        if not self._wrong:
+            return snapshot
+        return replace(snapshot, rows=tuple(self.as_hashed(row) for row in snapshot.rows))
+
+    def as_hashed(self, row: Row) -> Row:
+        """A row that says what hashing found wrong with its image: the store knows that from no record."""
+        reason = self._wrong.get(row.key.name or "") or self._wrong.get(row.key.id)
+        if reason is None or row.condition is not Condition.SOUND:
+            return row
+        return replace(row, condition=Condition.DAMAGED, reason=reason)
+
+    def learn(self, findings: tuple[Finding, ...], hashed: frozenset[tuple[str, str, str]] = frozenset()) -> None:
+        """Take over what a check found, the worst first, and which of it was found by hashing."""
+        before, self._wrong = self._wrong, {}
         findings = tuple(sorted(findings, key=lambda finding: finding.severity))
         self.findings, self.findings_problem = findings, ""
         self._by_image.clear()
@@ -169,6 +191,13 @@ class OpenStore:
         bad = [finding for finding in findings if finding.severity.is_damage]
         images = (image for finding in bad if not finding.names for image in finding.images)
         self.listing.suspect(images, (name for finding in bad for name in finding.names))
+        for finding in reversed(bad):
+            if finding.identity in hashed:
+                self._wrong.update(dict.fromkeys((*finding.images, *finding.names), finding.detail))
+        if before != self._wrong:
+            self.snapshot = self._with_damage(self.read)
+            self.counts = counts(self.snapshot.rows)
+            self.listing.load(self.snapshot.rows)
 
     def findings_of(self, row: Row) -> tuple[Finding, ...] | None:
         """What was found about a row's image and name; None before a check."""
