@@ -843,7 +843,9 @@ async def test_a_plan_fits_its_dialog_short_digests_bytes_first_and_layers_that_
 
 async def test_the_steps_of_a_past_change_are_short_until_all_are_asked_for() -> None:
     gateway = StandIn(snapshot())
-    gateway.past = (replace(PAST, lines=tuple(f"quarantine layerdb/sha256/{identity(n)[7:]}" for n in range(7))),)
+    paths = [f"layerdb/sha256/{identity(n)[7:]}" for n in range(7)]
+    lines, back = (f"quarantine {path}" for path in paths), (f"folder {path} comes back" for path in paths)
+    gateway.past = (replace(PAST, lines=tuple(lines), back=tuple(back)),)
     async with seated(gateway, unlocked=True) as seat:
         for key in ("z", "J"):
             await seat.press(key)
