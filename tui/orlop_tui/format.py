@@ -370,7 +370,10 @@ def _layers_of(reason: Reason) -> str:
 
 def _summed(layers: Sequence[Reason], needed_by: int) -> str:
     if layers[0].verb == "layer":
-        return f"{len(layers)} layers go; nothing else needs them"
+        unneeded = all(reason.because.endswith("nothing else needs it") for reason in layers)
+        return f"{len(layers)} layers go" + (
+            "; nothing else needs them" if unneeded else ", damaged or on damaged ones"
+        )
     images = [f"needed by {count(needed_by, 'other image')}"] if needed_by else []
     others = any(not reason.because.startswith("needed by image") for reason in layers)
     return ", ".join([f"{len(layers)} layers stay", *images, *(["some by containers or other layers"] * others)])

@@ -1,7 +1,7 @@
 """What the plans that clean and repair a Docker store are made of: steps, reasons, and what they may show."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from orlop.digest import Digest, hasher
 from orlop.docker import layout
@@ -98,7 +98,7 @@ class Steps:
         self._moved.add(path)
         return True
 
-    def move_layers(self, chain_ids: Iterable[str], because: str = "nothing else needs it") -> None:
+    def move_layers(self, chain_ids: Iterable[str], because: Mapping[str, str] | None = None) -> None:
         """Move the records of layers, top-down, each with its data and overlay2's short link, and say so."""
         going = [chain_id for chain_id in chain_ids if layout.layer(self.model.driver, chain_id) not in self._moved]
         self._removal.add_layers(going, because)

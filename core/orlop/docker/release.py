@@ -206,12 +206,12 @@ class Removal:
             self.steps.append(quarantine(self._root, path))
         return True
 
-    def add_layers(self, going: Iterable[str], because: str = "nothing else needs it") -> None:
+    def add_layers(self, going: Iterable[str], because: Mapping[str, str] | None = None) -> None:
         """Move layers, top-down: their overlay2 link, their record, and the driver's folder that nothing else uses.
 
         Args:
             going: chain ids.
-            because: why they go, one clause.
+            because: chain id → why it goes, one clause, where that is not that nothing else needs it.
         """
         chain_ids = tuple(going)
         shared = _cache_ids_in_use(self._model, frozenset(chain_ids))
@@ -224,8 +224,9 @@ class Removal:
             self.add(layout.layer(self._model.driver, chain_id))
             if parts.data is not None:
                 self.add(parts.data)
+            why = (because or {}).get(chain_id, "nothing else needs it")
             size = "its size is not known" if layer.size is None else f"{layer.size} bytes"
-            self.reasons.append(Reason(verb="layer", subject=chain_id, because=f"{size}; {because}"))
+            self.reasons.append(Reason(verb="layer", subject=chain_id, because=f"{size}; {why}"))
 
     def _parts(self, layer: Layer, shared: Mapping[str, str], moved: set[str]) -> "Parts":
         """What goes of a layer besides its record."""

@@ -65,7 +65,7 @@ def plan_repair(root: Root, model: Model, identity: StoreId, intent: Repair) -> 
         return Refusal(
             action=action, reasons=(*left, *steps.obstacles), do="`orlop explain RULE` says what can be done"
         )
-    return steps.plan(identity, intent, f"repair {counted(cured, 'finding')}", weighty=mending.lossy)
+    return steps.plan(identity, intent, f"repair {counted(cured, 'finding')}")
 
 
 class _Mending:
@@ -77,7 +77,6 @@ class _Mending:
         self.identity = identity
         self.guess = guess
         self.steps = Steps(root, model)
-        self.lossy = False
         self._proofs = Proofs(root, model)
         self._tags: TagMap | None = None
         self._names: ShortNames | None = None
@@ -160,7 +159,6 @@ class _Mending:
         )
         if bare:
             self.steps.say("note", counted(bare, "image"), "without a name until it is tagged: what it had is lost")
-        self.lossy = True
         return ""
 
     def name(self, path: str, subject: str) -> str:

@@ -15,6 +15,7 @@ from orlop.docker.planning import Steps, some
 from orlop.docker.tagmap import by_digest
 from orlop.fs import join
 
+_ABOVE = "it stands on one that goes"
 _LOADED = "load, build or pull it again: no digest tells where it came from"
 
 
@@ -30,7 +31,8 @@ def set_aside(steps: Steps, bottoms: Iterable[str], because: str) -> str:
         NoPermission, StorageFailure
     """
     model = steps.model
-    layers = _above(model, bottoms)
+    lowest = set(bottoms)
+    layers = _above(model, lowest)
     images = sorted({image for chain_id in layers for image in model.users_of.get(chain_id, ())})
     users = list(_users(model, layers, images))
     if users:
@@ -39,7 +41,7 @@ def set_aside(steps: Steps, bottoms: Iterable[str], because: str) -> str:
         if steps.move(layout.config(model.driver, image)):
             steps.say("repair", f"image {image}", f"its config is moved aside: {_again(model, image)}")
         reveal_missing(steps, image)
-    steps.move_layers(_topdown(model, layers), because)
+    steps.move_layers(_topdown(model, layers), {one: because if one in lowest else _ABOVE for one in layers})
     if not model.build_cache.isdisjoint(layers):
         steps.say("note", "the build cache", "it may hold these layers: `docker builder prune` if a build misses one")
     _tell_kept(steps, layers, images)
