@@ -48,9 +48,10 @@ def corpus(engine: "Engine", figure: Figure) -> Iterator[Corpus]:
 def killed(engine: "Engine") -> None:
     """End the engine and all that it started, as a power cut would."""
     assert engine.server is not None
+    started = _of(engine)
     engine.server.process.kill()
     engine.server.process.wait()
-    for pid in _of(engine):
+    for pid in started:
         with contextlib.suppress(ProcessLookupError):  # it went with another one
             os.kill(pid, signal.SIGKILL)
     engine.stop()
@@ -58,14 +59,17 @@ def killed(engine: "Engine") -> None:
 
 
 def _of(engine: "Engine") -> list[int]:
-    """The processes that run containers of an engine, with those in the containers."""
+    """The processes that an engine started, those in containers and builds too."""
+    sign = os.fsencode(f"{engine.room}/")
     found: list[int] = []
     for folder in Path("/proc").iterdir():
         with contextlib.suppress(OSError):  # it ended meanwhile, or is no process
-            if folder.name.isdigit() and f"{engine.room}/".encode() in (folder / "cmdline").read_bytes():
+            if folder.name.isdigit() and sign in (folder / "cmdline").read_bytes():
                 found.append(int(folder.name))
-                for task in (folder / "task").iterdir():
-                    found += [int(child) for child in (task / "children").read_text().split()]
+    for pid in found:  # which grows meanwhile
+        with contextlib.suppress(OSError):
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                found += [int(child) for child in (thread / "children").read_text().split() if int(child) not in found]
     return found
 
 
