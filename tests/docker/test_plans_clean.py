@@ -161,6 +161,16 @@ def test_the_build_cache_is_never_touched(planning: Any) -> None:
     assert "docker builder prune" in kept(plan)
 
 
+def test_a_mount_that_buildkit_left_keeps_its_layers(planning: Any) -> None:
+    layer = planning.data.layer({"o": b"o"})
+    planning.data.write(f"{layout.mounts(planning.data.driver)}/{CACHED}/parent", layer.chain_id.encode())
+    planning.data.write(f"{layout.mounts(planning.data.driver)}/{CACHED}/mount-id", STRAY.encode())
+    stray = add_data(planning, STRAY)
+    plan = clean(planning)
+    assert plan.steps == ()
+    assert os.path.exists(planning.data.at(stray))
+
+
 def test_a_layer_whose_folder_the_build_cache_has_stays(planning: Any) -> None:
     layer = planning.data.layer({"o": b"o"})
     above = layout.layer_data_folder(planning.data.driver)

@@ -178,7 +178,7 @@ class _Sweep:
             if any(user not in self.going_images for user in users):
                 needed.add(chain_id)
         tops = [mount.parent for name, mount in model.mounts.items() if name not in self._going_mounts]
-        for top in tops:
+        for top in (*tops, *self._stray_tops()):
             self._keep_stack(top, needed)
         spare = model.layers.keys() - needed
         for top in sorted(model.build_cache):
@@ -197,6 +197,13 @@ class _Sweep:
                 self._keep("layer", why)
                 self._keep_stack(chain_id, needed)
         return tuple(self._topdown(model.layers.keys() - needed))
+
+    def _stray_tops(self) -> Iterator[str]:
+        """Layers that mount records of other names stand on, as BuildKit makes them: the engine counts those too."""
+        above = layout.mounts(self.model.driver) + "/"
+        for debris in self.model.debris:
+            if debris.path.startswith(above):
+                yield unrecorded.text_of(self.root, join(debris.path, "parent"))
 
     def _keep_stack(self, top: str | None, needed: set[str]) -> None:
         """A layer that stays keeps those below it."""

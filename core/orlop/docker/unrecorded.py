@@ -169,7 +169,7 @@ def _recorded(root: Root, model: Model) -> Iterator[tuple[str, tuple[Owner, str,
     """What layerdb names, the strongest last."""
     for debris in model.debris:
         for file in ("cache-id", "mount-id", "init-id"):
-            named = _text(root, join(debris.path, file))
+            named = text_of(root, join(debris.path, file))
             if named:
                 yield named, (Owner.DEBRIS, f"{debris.path} names it, a {_what(debris.kind)}", debris.path)
     for name, mount in model.mounts.items():
@@ -187,7 +187,7 @@ def _what(kind: str) -> str:
     return "name of no container" if kind == "foreign" else kind
 
 
-def _text(root: Root, path: str) -> str:
+def text_of(root: Root, path: str) -> str:
     """A record's small file; empty where there is none that can be read."""
     try:
         return root.read(path, _SMALL).decode("ascii").strip()
