@@ -89,6 +89,11 @@ class VerifiedCache:
         """Why what was remembered could not be used, one clause; else empty."""
         self._load()
 
+    @property
+    def folder(self) -> str | None:
+        """The folder of the user that it is kept in."""
+        return self._folder
+
     def __len__(self) -> int:
         return len(self._entries)
 

@@ -15,6 +15,7 @@ from orlop.docker import layout
 from orlop.docker.area import Area, Reading, scan, stamp
 from orlop.docker.configshape import IMAGE, read_plain
 from orlop.docker.model import ConfigState, Image, TagFile
+from orlop.docker.remembering import Memory
 from orlop.errors import Malformed, NoPermission, NotFound, OrlopError, StorageFailure, TooLarge, WrongKind
 from orlop.fs import Folder, Root, join
 from orlop.progress import Progress
@@ -27,7 +28,7 @@ _Known: TypeAlias = tuple[int | None, str, tuple[str, ...], tuple[str, ...]]
 class ConfigReader:
     """Reads configs and shares what many of them have in common: ids, chains, platforms."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: Memory | None = None) -> None:
         self._chains: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = {}
         self._above: dict[tuple[str, str], str] = {}
         """Chain id by that of the layer below and the diff id."""
@@ -36,6 +37,7 @@ class ConfigReader:
         """Ids that are known as texts already, and need not be kept twice."""
         self._now = 0
         """As for `stamp`."""
+        self._memory = memory
 
     def scan(
         self,
@@ -51,11 +53,14 @@ class ConfigReader:
         self._now = times.now()
         if touched is None:
             self._ids = {entry.image: entry.image for entry in tags.references.values()}
+        if self._memory is not None:
+            self._memory.share(self._stack)
         reading = Reading(path=layout.configs(driver), read=self.read, wanted=is_hex, same=self.same, what="configs")
         try:
             return scan(root, reading, previous=previous, touched=touched, progress=progress)
         finally:
             self._ids = {}
+            self._memory = None
 
     def read(self, folder: Folder, name: str, kind: str) -> Image:
         """Read one config; damage becomes a state, never an error.
@@ -66,6 +71,11 @@ class ConfigReader:
         image = "sha256:" + name
         image = self._ids.get(image, image)
         found: os.stat_result | None = None
+        memory = self._memory
+        if memory is not None and kind == "file" and memory.has_configs:
+            stamped = stamp(self._now, folder.stat_listed(name))
+            if stamped and (known := memory.image(name, stamped, image)) is not None:
+                return known
         try:
             if kind == "file":
                 data, found = folder.read_listed(name)

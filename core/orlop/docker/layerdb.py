@@ -17,6 +17,7 @@ from orlop.digest import chain_ids, is_digest, is_hex
 from orlop.docker import layout
 from orlop.docker.area import Area, Reading, scan, stamp
 from orlop.docker.model import NO_PROBLEMS, Layer, Mount
+from orlop.docker.remembering import Memory
 from orlop.errors import NoPermission, NotFound, OrlopError
 from orlop.fs import Folder, Root
 from orlop.progress import Progress
@@ -28,6 +29,7 @@ _SIZE = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
 _DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
 _PLAIN_SIZE = re.compile(rb"[0-9]{1,18}")
 _PLAIN_CACHE_ID = re.compile(rb"[0-9a-z]{2,64}")
+_FILES = ("diff", "size", "cache-id", "parent")
 _SMALL = 4096
 """Bytes that a record's small files may have."""
 
@@ -41,17 +43,21 @@ def scan_records(
     touched: Set[str] | None,
     moved: Set[str] | None,
     progress: Progress,
+    memory: Memory | None = None,
 ) -> Area[Layer]:
     """Read the layer records of a driver, as `orlop.docker.area.scan`.
 
     Args:
         data_names: as for `record`.
         moved: names in the driver's folder that came or went since; None: any may have.
+        memory: what was read before.
     """
     now = times.now()
     reading = Reading(
         path=layout.layers(driver),
-        read=partial(record, driver, data_names, now=now),
+        read=partial(record, driver, data_names, now=now)
+        if memory is None or not memory.has_layers
+        else partial(_remembered, memory, driver, data_names, now),
         wanted=is_hex,
         same=partial(same, now=now) if moved is not None else None,
         what="layer records",
@@ -62,6 +68,17 @@ def scan_records(
     if moved is None:
         touched = None
     return scan(root, reading, previous=previous, touched=touched, again=again, progress=progress)
+
+
+def _remembered(
+    memory: Memory, driver: str, data_names: Mapping[str, str] | None, now: int, folder: Folder, name: str, kind: str
+) -> Layer:
+    """As `record`; what was read in the same version is not read again."""
+    if kind == "folder":
+        stamped = stamp(now, *(folder.stat_inside(name, file) for file in _FILES))
+        if stamped and (known := memory.layer(driver, data_names, name, stamped)) is not None:
+            return known
+    return record(driver, data_names, folder, name, kind, now=now)
 
 
 def record(
@@ -159,7 +176,7 @@ def _sound(driver: str, data_names: Mapping[str, str] | None, folder: Folder, na
             return None
     elif not _DIGEST.fullmatch(parent) or hashlib.sha256(parent + b" " + diff_id).hexdigest() != name:
         return None
-    cache = cache_id.decode()
+    cache = intern(cache_id.decode())
     path = layout.layer_data(driver, cache)
     return Layer(
         chain_id=chain_id,
@@ -185,12 +202,7 @@ def same(folder: Folder, name: str, kind: str, layer: Layer, *, now: int) -> boo
     """Whether a record without problems is the one that was read, told by the times of its files."""
     if kind != "folder" or layer.stamp == 0:
         return False
-    try:
-        with folder.folder(name) as here:
-            found = [here.stat_listed(file) for file in ("diff", "size", "cache-id", "parent")]
-    except OrlopError:
-        return False
-    return stamp(now, *found) == layer.stamp
+    return stamp(now, *(folder.stat_inside(name, file) for file in _FILES)) == layer.stamp
 
 
 def mount(known: frozenset[str], folder: Folder, name: str, kind: str) -> Mount:

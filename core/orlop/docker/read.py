@@ -23,6 +23,7 @@ from orlop.docker.model import (
     V2List,
     V2Reverse,
 )
+from orlop.docker.remembering import Memory
 from orlop.docker.surroundings import build_cache
 from orlop.docker.tagfile import read_tag_file
 from orlop.errors import NoPermission, NotFound, OrlopError
@@ -125,6 +126,7 @@ def read_parts(
     previous: Parts | None,
     touched: Touched,
     early: Early | None = None,
+    memory: Memory | None = None,
 ) -> Parts:
     """Read every folder of the format, or only what changed since `previous`.
 
@@ -135,6 +137,7 @@ def read_parts(
         previous: what the last read gave; what it says of a file is kept while the file's times are the same.
         touched: what may have changed since.
         early: given the names before anything else is read, and some of them before all.
+        memory: what was read in an earlier run.
 
     Raises:
         Cancelled: `progress` stopped it.
@@ -149,7 +152,7 @@ def read_parts(
         early.names(tags)
 
     progress.step("configs", 0, 0)
-    reader = old.reader if old is not None else ConfigReader()
+    reader = old.reader if old is not None else ConfigReader(memory)
     configs = reader.scan(
         root,
         driver,
@@ -176,6 +179,7 @@ def read_parts(
         touched=touched.below(layout.layers(driver)),
         moved=_moved(old, data_names),
         progress=progress,
+        memory=memory,
     )
 
     progress.step("containers", 0, 0)

@@ -18,6 +18,7 @@ from orlop.docker.model import Model
 from orlop.docker.proven import Dates, proven
 from orlop.docker.read import Parts, Touched, read_parts
 from orlop.docker.rejoin import rejoin
+from orlop.docker.remembering import Memory
 from orlop.docker.rowchanges import changed_rows, compared, row_of
 from orlop.docker.rows import Maker, Names, rows, snapshot
 from orlop.docker.surroundings import engine_state
@@ -40,6 +41,7 @@ from orlop.records import (
     StoreId,
     Why,
 )
+from orlop.remembered import Remembered
 from orlop.store import Exclusive, Fetched, Hashing, Saved, Statement
 from orlop.verified import VerifiedCache
 
@@ -67,7 +69,9 @@ class DockerStore:
             root: the data root; it belongs to the store from now on.
             driver: the storage driver.
             progress: told of each phase.
-            verified: what was hashed before: rows tell of it, also of what a check notes in it meanwhile.
+            verified: what was hashed before: rows tell of it, also of what a check notes in it meanwhile. Beside
+                it lies what the small files of the store said: those that have the version that they had then are
+                not read again.
             early: given the names of a large store, in partial snapshots, before the rest is read.
 
         Raises:
@@ -80,6 +84,7 @@ class DockerStore:
         self._taking = threading.Lock()
         self._dated: set[Key] = set()
         """Rows whose date changed since the last refresh: its delta names them, whatever others saw between."""
+        memory = Memory(Remembered(verified.folder, self._identity.token)) if verified is not None else None
         self._parts: Parts = read_parts(
             root,
             driver,
@@ -87,7 +92,10 @@ class DockerStore:
             previous=None,
             touched=Touched(None),
             early=Names(self._identity, root, early) if early is not None else None,
+            memory=memory,
         )
+        if memory is not None:
+            memory.keep(self._parts.configs.entries.values(), self._parts.layers.entries.values())
         self._model = join_model(root, self._parts)
         self._dates.look(self._model, None)
         self._snapshot = snapshot(self._model, self._identity, rows(self._model, self._dates))

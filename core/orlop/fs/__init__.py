@@ -281,6 +281,18 @@ class Folder:
         except OSError:
             return None
 
+    def stat_inside(self, folder: str, name: str) -> os.stat_result | None:
+        """As `stat_listed`, of a name in a folder in this one that a listing gave as a folder just now.
+
+        Should that be a link by now, what is looked at lies elsewhere: good only to be compared with what was known.
+        """
+        _single(folder)
+        _single(name)
+        try:
+            return os.stat(f"{folder}/{name}", dir_fd=self._fd, follow_symlinks=False)
+        except OSError:
+            return None
+
     def _read_on(self, fd: int, name: str, data: bytes, limit: int) -> bytes:
         """Go on where one read did not give the whole file: it grows, or the system gives less at a time."""
         parts = [data]
