@@ -30,13 +30,16 @@ from orlop import samples, times
 from orlop.samples.docker import NOW
 from orlop_tui.app import OrlopApp
 from orlop_tui.gateway import Gateway
+from orlop_tui.settings import Settings
 
 HERE = Path(__file__).resolve().parent
 SIZES = {"80x24": (80, 24), "120x40": (120, 40), "200x50": (200, 50)}
 CLOCK = times.parse(NOW) + 2 * 3600 * 1_000_000_000
 USUAL = "120x40"
 AT_EVERY_SIZE = {"list"}
-AS_PNG = {"list-120x40", "delete-120x40", "registry-list-120x40", "rkt-remotes-120x40"}
+LIGHT = {"list", "problems", "delete", "space", "registry-list", "rkt-list"}
+"""What is also taken in a light theme."""
+AS_PNG = {"list-120x40", "delete-120x40", "space-120x40", "registry-list-120x40", "rkt-remotes-120x40"}
 FONT = "DejaVu Sans Mono"
 
 Steps = Callable[[Pilot[None]], Awaitable[None]]
@@ -81,10 +84,21 @@ PICTURES: dict[str, Steps] = {
     "problems": keys("p", "4"),
     "delete": keys(*filtered("acme/web:2026.06"), "d"),
     "help": keys("question_mark"),
+    "actions": keys("x", tuple("mark")),
+    "space": keys("i"),
+    "verify": keys("V"),
+    "jobs": keys("V", "w", "L"),
+    "lens": keys(*WEB, "u"),
+    "raw": keys(*WEB, "r", "1"),
+    "sharing": keys(*WEB, "M"),
+    "compare": keys(*filtered("acme/web"), "space", "j", "space", "C"),
+    "clean": keys("c"),
+    "journal": keys(*filtered("acme/web:2026.06"), "d", "D", "J"),
     "registry-list": keys(*upon("team/web:2.1")),
     "registry-detail": keys(*upon("team/web:2.1"), "enter"),
     "registry-uploads": keys(*upon("team/api:2.0"), "5"),
     "registry-clean": keys("c", "n", "enter"),
+    "registry-space": keys("i"),
     "rkt-list": keys(*upon("example.com/etcd:3.3.2")),
     "rkt-remotes": keys(*upon("example.com/etcd:3.3.2"), "3", "a", "enter"),
     "rkt-fetch": keys(*upon("example.com/etcd:3.2.0"), "F"),
@@ -98,9 +112,9 @@ MAKERS: dict[str, Callable[[str], str]] = {
 """A picture whose name begins with none of these is of a Docker store."""
 
 
-async def take(name: str, size: str, path: str) -> str:
+async def take(name: str, size: str, path: str, theme: str) -> str:
     """One picture as SVG."""
-    app = OrlopApp(Gateway([path]), [path], unlocked=True, title="demo")
+    app = OrlopApp(Gateway([path]), [path], unlocked=True, title="demo", settings=Settings(theme=theme))
     async with app.run_test(size=SIZES[size], notifications=True) as pilot:
         await settled(pilot)
         await PICTURES[name](pilot)
@@ -214,8 +228,11 @@ async def main(names: list[str]) -> int:
                 os.environ |= {"XDG_CACHE_HOME": f"{folder}/cache", "XDG_STATE_HOME": f"{folder}/state"}
                 kind = name.partition("-")[0] if name.partition("-")[0] in MAKERS else "docker"
                 path = MAKERS[kind](f"{folder}/{kind}")
-                save(name, size, (await take(name, size, path)).replace(folder, "/var/lib"))
+                save(name, size, (await take(name, size, path, "")).replace(folder, "/var/lib"))
                 print(f"{name}-{size}")
+                if name in LIGHT and size == USUAL:
+                    light = await take(name, size, path, "textual-light")
+                    save(f"{name}-light", size, light.replace(folder, "/var/lib"))
     return 0
 
 
