@@ -13,16 +13,9 @@ def freed(model: Model, keys: Iterable[Key]) -> int:
     Every layer counts once, however many of the images use it.
     """
     gone = going(model, [key for key in keys if _is_there(model, key)])
-    seen: set[str] = set()
-    total = 0
-    for image in gone:
-        for chain_id in reversed(model.images[image].chain):
-            if chain_id in seen or not gone.issuperset(model.users_of.get(chain_id, ())):
-                break  # what is below a layer has all its users, and more
-            seen.add(chain_id)
-            layer = model.layers.get(chain_id)
-            total += (layer.size or 0) if layer is not None else 0
-    return total
+    used = {chain_id for image in gone for chain_id in model.images[image].chain}
+    free = (model.layers.get(chain_id) for chain_id in used if gone.issuperset(model.users_of.get(chain_id, ())))
+    return sum(layer.size or 0 for layer in free if layer is not None)
 
 
 def _is_there(model: Model, key: Key) -> bool:

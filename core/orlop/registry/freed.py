@@ -20,12 +20,9 @@ def freed(model: Model, keys: Iterable[Key]) -> int:
 
 
 def _free(model: Model, lost: set[str], manifests: Iterable[Manifest]) -> set[str]:
-    free = set(lost)
-    for manifest in manifests:
-        for need in manifest.needs:
-            if lost.issuperset(model.users_of.get(need.digest, ())) and not _homes(model, need.digest):
-                free.add(need.digest)
-    return free
+    needed = {need.digest for manifest in manifests for need in manifest.needs}
+    users = model.users_of
+    return lost | {digest for digest in needed if lost.issuperset(users.get(digest, ())) and not _homes(model, digest)}
 
 
 def _homes(model: Model, digest: str) -> tuple[str, ...]:
