@@ -152,6 +152,16 @@ def test_a_budget_stops_and_the_next_check_goes_on_until_all_is_verified(subject
         assert trust(store) == {Trust.VERIFIED}
 
 
+def test_again_within_a_budget_goes_round(subject: Subject) -> None:
+    cache = VerifiedCache(None, "store")
+    with opened(subject, cache) as store:
+        checked(store, Hashing(verified=cache))
+        began = times.now()
+        for _ in subject.files:
+            checked(store, Hashing(verified=cache, again=True, budget=Budget(bytes=1)))
+        assert all(row.verified_at is not None and row.verified_at > began for row in store.rows().rows)
+
+
 def test_a_budget_hides_damage_no_longer_than_until_it_is_reached(subject: Subject) -> None:
     flipped(subject.victim)
     cache = VerifiedCache(None, "store")

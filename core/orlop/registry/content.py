@@ -9,6 +9,7 @@ verified before, in the version that its file still has, is passed over
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from orlop import times
 from orlop.digest import hasher
@@ -132,14 +133,23 @@ def hash_all(
         StorageFailure: as `orlop.spread.spread`.
     """
     how = hashing or Hashing()
-    if how.verified is not None and root is not None and not how.again:
-        work = [task for task, stamp in _stamped(root, work) if not _known(how.verified, task, stamp)]
+    if how.verified is not None and root is not None:
+        work = _waiting(how.verified, _stamped(root, work), again=how.again)
     for result in work_off(work, progress, what=CONTENTS, alone=_ALONE * len(work), budget=how.budget):
         yield _noted(how, result)
 
 
-def _known(verified: VerifiedCache, task: Task, stamp: Stamp | None) -> bool:
-    return stamp is not None and verified.find(task.digest, version_text(stamp)) is not None
+def _waiting(verified: VerifiedCache, work: Iterable[tuple[Task, Stamp | None]], *, again: bool) -> list[Task]:
+    """What is left to hash: what never was; then, where all is to be hashed again, what was longest ago."""
+    left: list[Task] = []
+    seen: list[tuple[int, Task]] = []
+    for task, stamp in work:
+        found = verified.find(task.digest, version_text(stamp)) if stamp is not None else None
+        if found is None:
+            left.append(task)
+        elif again:
+            seen.append((found.at, task))
+    return [*left, *(task for _, task in sorted(seen, key=itemgetter(0)))]
 
 
 def _noted(how: Hashing, result: Result) -> Result:
