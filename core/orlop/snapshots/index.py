@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from orlop.records import Detail, Holding, Key, LayerRecord, Mapping, Remote, Row
+from orlop.snapshots.rules import name_of
 
 
 @dataclass(slots=True)
@@ -53,7 +54,7 @@ def index(details: Iterable[Detail]) -> Index:
         image = nameless(detail.key)
         names = []
         for record in detail.layers:
-            name = record.chain_id or record.digest or record.diff_id
+            name = name_of(record)
             layers.setdefault(name, Layer(record)).users[image] = None
             names.append(name)
         layers_of[image] = tuple(dict.fromkeys(names))

@@ -82,11 +82,14 @@ def lines(stream: BinaryIO) -> Iterator[tuple[dict[str, object], bytes]]:
         TooLarge: a line, or all of them, have more bytes than are read.
         OSError: it cannot be read.
     """
-    for count, raw in enumerate(_split(stream), 1):
+    numbered = enumerate(_split(stream), 1)
+    for count, raw in numbered:
         line = parsed(raw, count)
         if line.get("type") == "end":
             if line.get("lines") != count:
                 raise Malformed(f"it has {count} lines, and its last one says {line.get('lines')}")
+            if next(numbered, None) is not None:  # reading on also proves the checksum of a packed file
+                raise Malformed("something follows its last line")
             return
         yield line, raw
     raise Malformed("it is cut short: its last line is missing", do="make or copy it again")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from orlop.records import Absent, Detail, Facet, Key, Mapping, Records, Remote, Upload
+from orlop.records import Absent, Detail, Facet, Key, LayerRecord, Mapping, Records, Remote, Upload
 
 
 def derived(facet: Facet, whole: Records | Absent, key: Key, detail: Detail | None) -> Records | Absent:
@@ -28,6 +28,16 @@ def derived(facet: Facet, whole: Records | Absent, key: Key, detail: Detail | No
             return tuple(one for one in whole if isinstance(one, Remote) and one.image == key.id)
         case Facet.UPLOADS:
             return tuple(one for one in whole if isinstance(one, Upload) and one.repository == key.scope)
+
+
+def name_of(layer: LayerRecord) -> str:
+    """What a layer is called where all that have it are listed once."""
+    return layer.chain_id or layer.digest or layer.diff_id
+
+
+def others(users: Iterable[str], image: str) -> tuple[str, ...]:
+    """The images that share a layer with one of those that have it."""
+    return tuple(user for user in users if user != image)
 
 
 def typed(facet: Facet, found: Iterable[Mapping | Remote | Upload]) -> Records:

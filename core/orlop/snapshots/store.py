@@ -2,11 +2,12 @@
 
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sized
 from collections.abc import Mapping as DictOf
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from sys import intern
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from orlop import times
@@ -38,7 +39,7 @@ from orlop.snapshots import index as indexes
 from orlop.snapshots.find import find, named
 from orlop.snapshots.index import Index, index, nameless
 from orlop.snapshots.lines import MAGIC, VERSION, lines, parsed
-from orlop.snapshots.rules import derived, typed
+from orlop.snapshots.rules import derived, others, typed
 from orlop.snapshots.values import loaded
 from orlop.snapshots.why import why
 from orlop.store import Exclusive, Fetched, Hashing, Saved, Statement
@@ -141,13 +142,12 @@ class SnapshotStore:
         return self._snapshot.engine, self._snapshot.engine_text
 
     def detail(self, key: Key) -> Detail:
-        packed = self._read.details.get(key)
-        if packed is not None:
-            return _detail(packed)
+        if key in self._read.details:
+            return self._read.detail(key)
         first = self._read.first_of.get(nameless(key)) if key.id else None
         if first is None:
             raise NotFound(f"the snapshot tells nothing of {key.name or key.id}", path=self._root.path)
-        return replace(_detail(self._read.details[first]), key=key, row=named(self._snapshot.rows, key))
+        return replace(self._read.detail(first), key=key, row=named(self._snapshot.rows, key))
 
     def facet(self, facet: Facet, key: Key | None) -> Records | Absent:
         whole = self._read.whole(facet)
@@ -259,6 +259,8 @@ class _Reading:
     own: dict[tuple[Facet, Key], Records | Absent] = field(default_factory=dict)
     details: dict[Key, bytes] = field(default_factory=dict)
     """The lines, packed."""
+    users: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Layer → ids of the images that have it."""
     first_of: dict[Key, Key] = field(default_factory=dict)
     """An image without a name → the key that its first detail has."""
     space: bytes | None = None
@@ -298,6 +300,18 @@ class _Reading:
             notes=(Note(text=text + (then.engine_text or then.engine.value)), *then.notes),
         )
 
+    def detail(self, key: Key) -> Detail:
+        """One that is there, with the users of its layers."""
+        line = parsed(zlib.decompress(self.details[key]))
+        found = loaded(Detail, line.get("detail"), "detail")
+        named = line.get("shared")
+        names = named if isinstance(named, list) and len(named) == len(found.layers) else [None] * len(found.layers)
+        layers = (
+            layer if not isinstance(name, str) else replace(layer, shared_with=others(self.users.get(name, ()), key.id))
+            for layer, name in zip(found.layers, names, strict=True)
+        )
+        return replace(found, layers=tuple(layers))
+
     def whole(self, facet: Facet) -> Records | Absent:
         """The records of the whole store."""
         return self.absent.get(facet) or typed(facet, self.records.get(facet, ()))
@@ -330,6 +344,10 @@ class _Reading:
                 _refuse_many(self.own)
                 facet = loaded(Facet, line.get("facet"), "facet")
                 self.own[facet, loaded(Key, line.get("key"), "key")] = _own(facet, line)
+            case "users":
+                _refuse_many(self.users)
+                users = loaded(tuple[str, ...], line.get("images"), "images")
+                self.users[loaded(str, line.get("layer"), "layer")] = tuple(map(intern, users))
             case "detail":
                 key = loaded(Key, line.get("key"), "key")
                 loaded(Detail, line.get("detail"), "detail")
@@ -371,6 +389,6 @@ def _own(facet: Facet, line: dict[str, object]) -> Records | Absent:
     return typed(facet, [loaded(_RECORDS[facet], record, "records") for record in listed])
 
 
-def _refuse_many(taken: Sequence[object] | dict[Key, Row] | dict[tuple[Facet, Key], Records | Absent]) -> None:
+def _refuse_many(taken: Sized) -> None:
     if len(taken) >= _MOST:
         raise Malformed(f"it has more than {_MOST} lines of one type")

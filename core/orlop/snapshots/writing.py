@@ -8,10 +8,24 @@ from typing import BinaryIO
 from orlop import jsonrules
 from orlop.errors import Malformed, OrlopError
 from orlop.progress import Progress
-from orlop.records import Absent, Detail, Document, Facet, Fact, Key, Records, Remote, Row, Section, Snapshot, Upload
+from orlop.records import (
+    Absent,
+    Detail,
+    Document,
+    Facet,
+    Fact,
+    Key,
+    LayerRecord,
+    Records,
+    Remote,
+    Row,
+    Section,
+    Snapshot,
+    Upload,
+)
 from orlop.records import Mapping as DigestMapping
 from orlop.snapshots.lines import MAGIC, VERSION, Writer
-from orlop.snapshots.rules import derived, typed
+from orlop.snapshots.rules import derived, name_of, others, typed
 from orlop.snapshots.values import dumped
 from orlop.store import Store
 from orlop.text import masked, masked_line
@@ -20,6 +34,9 @@ HIDDEN = "snapshot"
 """Title of the section that says what of an image is not in the file."""
 _EXACT = 2000
 """Images up to which each one's own mappings and remote records are written where they are no mere part of all."""
+_BY_REPOSITORY = "registry"
+"""The kind whose mappings are as many as layers times repositories, each with all its images."""
+_TOO_MANY = f"of a registry with more than {_EXACT} images they are left out; each image's layers tell both digests"
 _RAW_LIMIT = 2 << 20
 """Bytes of a config or manifest that is written as it is."""
 
@@ -75,13 +92,15 @@ class _Writing:
         self._masked_config = masked_config
         self._progress = progress
         self._without: list[str] = []
+        self._users: dict[str, tuple[str, ...]] = {}
+        """Layer → ids of all images that have it: written once, and not with each of them."""
 
     def whole(self, program: str, *, space: bool) -> Written:
         snapshot = self._store.rows()
         self._head(snapshot, program)
         findings = self._findings()
-        whole = {facet: self._facet(facet) for facet in Facet}
         images = _grouped(snapshot.rows)
+        whole = {facet: self._facet(facet, many=len(images) > _EXACT) for facet in Facet}
         for number, keys in enumerate(images):
             self._progress.step("images", number, len(images))
             self._image(keys, snapshot, whole, exact=len(images) <= _EXACT)
@@ -100,17 +119,25 @@ class _Writing:
         count = 0
         for finding in self._store.check(None, content=False, progress=self._progress):
             safe = replace(finding, detail=masked_line(finding.detail), engine_says=masked_line(finding.engine_says))
-            self._out.add({"type": "finding", "finding": dumped(safe)})
+            if not self._out.add({"type": "finding", "finding": dumped(safe)}):
+                self._without.append(f"who is affected by {finding.rule} at {finding.path}, for they are too many")
+                small = replace(safe, images=(), names=(), containers=())
+                self._out.add({"type": "finding", "finding": dumped(small)})
             count += 1
         return count
 
-    def _facet(self, facet: Facet) -> "_Records":
-        found = self._safe_records(facet, None)
+    def _facet(self, facet: Facet, *, many: bool) -> "_Records":
+        if many and facet is Facet.MAPPINGS and self._store.identity.kind == _BY_REPOSITORY:
+            found: _Records = Absent(because=_TOO_MANY)
+            self._without.append(f"mappings: {_TOO_MANY}")
+        else:
+            found = self._safe_records(facet, None)
         if isinstance(found, Absent):
             self._out.add({"type": "absent", "facet": facet.value, "because": found.because})
         else:
             for record in found:
-                self._out.add({"type": "record", "facet": facet.value, "record": dumped(record)})
+                if not self._out.add({"type": "record", "facet": facet.value, "record": dumped(record)}):
+                    self._without.append(f"one of the {facet.value}, for it is too long")
         return found
 
     def _safe_records(self, facet: Facet, key: Key | None) -> "_Records":
@@ -139,11 +166,27 @@ class _Writing:
                     self._out.add({"type": "of", **line})
 
     def _detail(self, detail: Detail, key: Key) -> None:
-        named = {"type": "detail", "key": dumped(key)}
+        shared = [self._shared(layer, detail.key.id) for layer in detail.layers]
+        layers = zip(detail.layers, shared, strict=True)
+        detail = replace(
+            detail,
+            layers=tuple(layer if name is None else replace(layer, shared_with=()) for layer, name in layers),
+        )
+        named = {"type": "detail", "key": dumped(key), "shared": shared}
         if not self._out.add({**named, "detail": dumped(detail)}):
             small = replace(detail, config={}, config_raw=None, documents=(), sections=(_TOO_LONG,))
             self._without.append(f"{key.name or key.id}: its config, for it is too long")
             self._out.add({**named, "detail": dumped(small)})
+
+    def _shared(self, layer: LayerRecord, image: str) -> str | None:
+        """The name under which the users of a layer were written; None where they are to be written with it."""
+        name = name_of(layer)
+        users = self._users.get(name)
+        if users is None:
+            users = self._users[name] = tuple(sorted({*layer.shared_with, image}))
+            if not self._out.add({"type": "users", "layer": name, "images": users}):
+                self._users[name] = ()
+        return name if others(users, image) == layer.shared_with else None
 
     def _space(self) -> None:
         try:
