@@ -34,21 +34,6 @@ SHARED = 4
 OWN = 3
 """Layers of its own."""
 
-_CHECK = """
-import sys, time
-start = time.perf_counter()
-from orlop.fs import Root
-from orlop.progress import Silent
-from orlop.registry.check import check
-from orlop.registry.read import read
-with Root.open(sys.argv[1]) as root:
-    model = read(root, "docker/registry/v2", progress=Silent())
-    middle = time.perf_counter()
-    found = list(check(root, model, None, content=False, progress=Silent()))
-    end = time.perf_counter()
-damage = sum(finding.severity.is_damage for finding in found)
-print(len(model.manifests), len(model.blobs), damage, middle - start, end - middle)
-"""
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -175,8 +160,7 @@ def test_check_beside_the_registrys_own_garbage_collection(registry: Registry, t
     settings.write_text(
         f"version: 0.1\nlog: {{level: error}}\nstorage:\n  filesystem:\n    rootdirectory: {registry.path}\n"
     )
-    paths = os.environ | {"PYTHONPATH": str(TOP / "core")}
-    outputs: list[str] = []
+    paths = os.environ | {"PYTHONPATH": f"{TOP / 'core'}{os.pathsep}{TOP / 'tui'}"}
 
     def collecting() -> None:
         subprocess.run(
@@ -187,8 +171,8 @@ def test_check_beside_the_registrys_own_garbage_collection(registry: Registry, t
         )
 
     def checking() -> None:
-        run = [sys.executable, "-c", _CHECK, registry.path]
-        outputs.append(subprocess.run(run, env=paths, capture_output=True, text=True, check=True).stdout)
+        run = [sys.executable, "-m", "orlop_tui", "check", registry.path]
+        subprocess.run(run, env=paths, stdout=subprocess.DEVNULL, check=True)  # fails where anything is found
 
     cold: list[tuple[float, float]] = []
     if forget():
@@ -197,12 +181,8 @@ def test_check_beside_the_registrys_own_garbage_collection(registry: Registry, t
         cold[-1] = (cold[-1][0], taken(checking))
     collecting()
     warm = [(taken(collecting), taken(checking)) for _ in range(ROUNDS)]
-    manifests, blobs, damage, reading, judging = outputs[-1].split()
-    assert (int(manifests), int(damage)) == (registry.manifests, 0)
-    table.about(f"registry of {manifests} manifests and {blobs} blobs: opened, and its structure checked")
+    table.about(f"registry of {registry.manifests} manifests: `orlop check`, of its structure")
     for name, runs in (("cold", cold), (f"warm, best of {ROUNDS}", warm)):
         if runs:
             theirs, ours = (min(run[side] for run in runs) for side in (0, 1))
             table.row(name, ours, beside="docker-registry garbage-collect -n", yardstick=theirs, at_most=1)
-    table.note("of that reading", f"{float(reading):.2f} s")
-    table.note("and judging", f"{float(judging):.2f} s")
