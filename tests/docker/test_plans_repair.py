@@ -241,6 +241,14 @@ def test_what_cannot_be_rebuilt_is_moved_aside_with_all_that_keeps_a_pull_away(
     assert {row.id for row in rows if row.condition.value == "sound"} == {low.id, aside.id}
 
 
+def test_what_stands_on_a_damaged_layer_goes_also_where_its_record_does_not_say_so(mending: Mending) -> None:
+    image = mending.data.image({"a": b"a"}, {"b": b"b"}, {"c": b"c"}, names=["app:1"])
+    lose(mending, mending.folder(image.layers[1]))
+    lose(mending, mending.record(image.layers[2], "parent"))
+    mending.mend("DK07")
+    assert mending.pullable(image)
+
+
 @pytest.mark.parametrize("damage", [damage_data, damage_content, damage_empty])
 def test_a_layer_that_a_container_needs_stays_and_the_container_is_named(
     mending: Mending, damage: Callable[[Mending, Image], str]
@@ -377,6 +385,20 @@ def test_a_short_name_that_nothing_knows_is_made_anew(data_root: Any) -> None:
     mending.mend("DK10")
     name = Path(mending.data.at(layout.link_file(image.layers[0].cache_id))).read_text()
     assert os.readlink(mending.data.at(layout.link(name))) == f"../{image.layers[0].cache_id}/diff"
+    assert mending.findings() == []
+
+
+def test_a_short_name_that_is_another_layers_is_made_anew_and_listed(data_root: Any) -> None:
+    mending, image = stacked(data_root)
+    low, middle, _ = image.layers
+    mending.data.write(layout.link_file(middle.cache_id), low.link.encode())
+    lose(mending, layout.link(middle.link))
+    found = [one for one in mending.findings() if one.subject == middle.chain_id]
+    store = mending.open()
+    plan = store.plan(Repair(findings=tuple(one.identity for one in found)))
+    assert isinstance(plan, Plan)
+    apply(store, plan, Journal.of(store.root))
+    store.close()
     assert mending.findings() == []
 
 
