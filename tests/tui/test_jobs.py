@@ -18,7 +18,7 @@ from orlop.space import Space
 from orlop.store import Hashing, Store
 from orlop_tui import hashed, messages
 from orlop_tui.gateway import Gateway
-from orlop_tui.gateway.running import Pace
+from orlop_tui.gateway.running import Pace, Running
 from orlop_tui.messages import Job, JobState
 
 M = TypeVar("M", bound=Message)
@@ -193,6 +193,26 @@ def test_a_paused_job_waits_and_goes_on(desk: Desk, opened: Opened, tmp_path: Pa
     gateway.resume(1)
     desk.job(JobState.DONE)
     assert steps.at == 100
+
+
+def test_whatever_works_for_a_paused_job_stands_still() -> None:
+    told: list[Job] = []
+    running = Running(Job(id=1, what="verify", index=0, state=JobState.RUNNING), lambda _: None, told.append)
+    running.pause()
+    budget = running.budget()
+    workers = [
+        threading.Thread(target=running.step, args=(CONTENTS, 1, 2), daemon=True),
+        threading.Thread(target=budget.spend, args=(1,), daemon=True),
+    ]
+    for worker in workers:
+        worker.start()
+        worker.join(0.05)
+        assert worker.is_alive()
+    running.resume()
+    for worker in workers:
+        worker.join(PATIENCE)
+        assert not worker.is_alive()
+    assert (running.job.done, budget.done) == (1, 1)
 
 
 def test_a_paused_job_can_be_cancelled(desk: Desk, opened: Opened, tmp_path: Path) -> None:
