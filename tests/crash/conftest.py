@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import pytest
 
@@ -42,6 +42,7 @@ from orlop.records import (
     Detail,
     EngineState,
     Facet,
+    Holding,
     Key,
     Records,
     Row,
@@ -50,7 +51,8 @@ from orlop.records import (
     Trust,
     Why,
 )
-from orlop.store import Exclusive, Fetched, Hashing, Statement, Store
+from orlop.space import Space
+from orlop.store import Exclusive, Fetched, Hashing, Saved, Statement, Store
 
 # --- faults ------------------------------------------------------------------
 
@@ -702,6 +704,18 @@ class SmallStore:
 
     def why(self, subject: str) -> Why:
         raise NotFound("a small store knows no reasons")
+
+    def holders(self, holding: Holding, text: str) -> frozenset[str]:
+        return frozenset()
+
+    def freed(self, keys: Iterable[Key]) -> int:
+        return 0
+
+    def space(self, progress: Progress) -> Space:
+        raise Unsupported("a small store is not measured")
+
+    def save(self, keys: Iterable[Key], to: BinaryIO, *, form: str | None, progress: Progress) -> tuple[Saved, ...]:
+        raise Unsupported("a small store gives no archives")
 
     def watched(self) -> tuple[str, ...]:
         return ()
