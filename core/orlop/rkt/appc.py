@@ -32,6 +32,11 @@ PLATFORMS: Mapping[str, tuple[str, ...]] = {
 }
 """The architectures that each operating system may be paired with."""
 
+_NAMES = {
+    separators: re.compile(f"[a-z0-9](?:[a-z0-9{re.escape(separators)}]*[a-z0-9])?", re.ASCII)
+    for separators in ("-._~/", "-")
+}
+"""Whole names, by what may separate their letters and digits."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z_0-9.\-]*", re.ASCII)
 _WHOLE = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _QUANTITY = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:|[numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)", re.ASCII)
@@ -56,6 +61,8 @@ def check_name(text: str, field: str = "") -> str:
 
 
 def _name(text: str, field: str, what: str, separators: str) -> str:
+    if _NAMES[separators].fullmatch(text) is not None:
+        return text
     if not text:
         raise Malformed("a name is empty", field=field, engine=f"{what} cannot be empty")
     allowed = re.escape(separators)
@@ -65,13 +72,11 @@ def _name(text: str, field: str, what: str, separators: str) -> str:
             field=field,
             engine=f'{what} must contain only lower case alphanumeric characters plus "{separators}"',
         )
-    if text[0] in separators or text[-1] in separators:
-        raise Malformed(
-            "a name begins and ends with a lower-case letter or a digit",
-            field=field,
-            engine=f"{what} must start and end with only lower case alphanumeric characters",
-        )
-    return text
+    raise Malformed(
+        "a name begins and ends with a lower-case letter or a digit",
+        field=field,
+        engine=f"{what} must start and end with only lower case alphanumeric characters",
+    )
 
 
 def version(text: str, field: str = "") -> str:

@@ -10,8 +10,7 @@ from typing import Generic, TypeVar
 
 from orlop.errors import Malformed, NoPermission, NotFound, OrlopError, TooLarge, WrongKind
 from orlop.fs import Folder, Root, Stat, join
-from orlop.rkt import layout
-from orlop.rkt import manifest as manifests
+from orlop.rkt import layout, usual
 from orlop.rkt.leftovers import leftover
 from orlop.rkt.model import Blob, Debris, Dependency, Manifest, State, Unreadable
 from orlop.rkt.touched import Touched
@@ -106,7 +105,7 @@ def parsed(raw: bytes, version: Version | None = None) -> Manifest:
     if not raw:
         return Manifest(state=State.EMPTY, raw=raw, why="the manifest is empty")
     try:
-        read = manifests.parse(raw)
+        read = usual.parse(raw)
     except Malformed as error:
         return Manifest(state=State.MALFORMED, raw=raw, why=error.why, engine_says=error.engine)
     return Manifest(
