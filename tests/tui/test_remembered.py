@@ -29,7 +29,10 @@ def test_a_filter_is_kept_and_a_memory_without_one_is_read(tmp_path: Path) -> No
     assert Remembered(str(tmp_path)).sorting("docker-1") == BY_SIZE
 
 
-@pytest.mark.parametrize("content", [b"", b"[", b"[]", b'{"docker-1":5}', b'{"docker-1":["own"]}', b"\xff"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[", b"[]", b'{"docker-1":5}', b'{"docker-1":["own"]}', b'{"docker-1":["own",true,"\\u001b]0;x"]}', b"\xff"],
+)
 def test_a_damaged_memory_is_no_memory(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "sorting.json").write_bytes(content)
     memory = Remembered(str(tmp_path))

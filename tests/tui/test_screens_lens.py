@@ -5,7 +5,7 @@ from textual import events
 from orlop.records import Holding, Key, Link, Why
 from orlop_tui.screens.lens import LensDialog
 from orlop_tui.widgets.shown import Pane
-from tests.tui.test_screens import BLOB, DIFF, ROWS, STORE, Seat, StandIn, identity, seated, snapshot
+from tests.tui.test_screens import BIDI, BLOB, DIFF, MARKUP, OSC, ROWS, STORE, Seat, StandIn, identity, seated, snapshot
 
 LAYER = Why(
     subject=DIFF,
@@ -113,6 +113,20 @@ async def test_what_nothing_needs_says_so_and_leads_nowhere() -> None:
         assert "this line leads to no row" in seat.screen
         await paste(seat, "\n")
         assert len(gateway.calls("why")) == 1
+
+
+async def test_hostile_texts_of_a_store_are_spelled_out() -> None:
+    gateway = StandIn(snapshot())
+    link = Link(what=f"name {OSC}:7{MARKUP}", path=BIDI, key=ROWS[5].key)
+    hostile = Why(subject=OSC, is_a=(MARKUP, BIDI), kept_by=((link,),), related={MARKUP: OSC, BIDI: BIDI}, remark=OSC)
+    gateway.whys = {(0, DIFF): hostile}
+    async with seated(gateway, (120, 40)) as seat:
+        await paste(seat, DIFF)
+        assert isinstance(seat.top, LensDialog)
+        assert MARKUP in seat.screen
+        assert not {"\x1b", "\x07", "\u202e"} & set(seat.screen)
+        await seat.press("G", "enter")
+        assert seat.cursor == ROWS[5].key
 
 
 async def test_a_filter_that_the_store_must_answer_waits_for_it_and_follows_the_store() -> None:

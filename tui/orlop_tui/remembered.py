@@ -46,7 +46,7 @@ class Remembered:
         match found:
             case [str(column), bool(backwards)]:
                 return Sorting(column=column, backwards=backwards)
-            case [str(column), bool(backwards), str(text)]:
+            case [str(column), bool(backwards), str(text)] if text.isprintable():
                 return Sorting(column=column, backwards=backwards, filter=text)
         return None
 
