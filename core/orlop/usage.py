@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from heapq import nsmallest
 from typing import Generic, TypeAlias, TypeVar
 
 from orlop.fs import Root, join, split, translate
@@ -26,6 +27,7 @@ _DEEPEST = 4096
 """Levels that are looked at."""
 _STEP = 2000
 """Files between two reports of progress."""
+_DIGESTS = ("sha256:", "sha384:", "sha512:", "sha512-")
 _SHOWN = 3
 """Names of who needs something."""
 _NAMED = 8
@@ -83,7 +85,8 @@ class Usage(Generic[A]):
 
     def takes(self, accounts: Collection[A]) -> int:
         """Bytes of some accounts together, a file that several have once."""
-        return sum(self.alone.get(account, 0) for account in accounts) + sum(tie.bytes for tie in self._tied(accounts))
+        alone = sum(map(self.alone.__getitem__, filter(self.alone.__contains__, accounts)))
+        return alone + sum(tie.bytes for tie in self._tied(accounts)) if self.ties else alone
 
     def freed(self, accounts: Collection[A]) -> int:
         """Bytes that are free once everything of some accounts is removed."""
@@ -392,10 +395,10 @@ def _differences(usage: Usage[A]) -> Iterator[str]:
         yield f"{names} went away while this was measured"
 
 
-def needed_by(noun: str, names: Iterable[str]) -> str:
-    """``needed by 3 images: app:v1, app:v2, …``; empty for none."""
-    found = list(names)
-    if not found:
+def needed_by(noun: str, names: Collection[str]) -> str:
+    """``needed by 3 images: app:v1, app:v2, …``, names before digests; empty for none."""
+    if not names:
         return ""
-    shown = ", ".join(found[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")
-    return f"needed by {noun} {shown}" if len(found) == 1 else f"needed by {len(found)} {noun}s: {shown}"
+    first = nsmallest(_SHOWN, names, key=lambda name: (name.startswith(_DIGESTS), name))
+    shown = ", ".join(first) + (", …" if len(names) > _SHOWN else "")
+    return f"needed by {noun} {shown}" if len(names) == 1 else f"needed by {len(names)} {noun}s: {shown}"

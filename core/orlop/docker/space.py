@@ -5,7 +5,7 @@ moby: image/fs.go, layer/filestore.go, daemon/graphdriver, daemon/daemon.go (``t
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -196,17 +196,14 @@ class _Counting:
                 yield self._layer(self._model.layers[chain_id], use, remark)
 
     def _layer(self, layer: Layer, use: Use, remark: str) -> Part:
-        keys = (
-            tuple(sorted(self._keys[image] for image in self._model.users_of.get(layer.chain_id, ())))
-            if use is Use.CONTENT
-            else ()
-        )
+        users = self._model.users_of.get(layer.chain_id, ()) if use is Use.CONTENT else ()
+        keys = tuple(self._keys[image] for image in users)
         return Part(
             title=f"layer {layer.chain_id}",
             use=use,
             bytes=self._of("layer", layer.chain_id),
             path=layer.data_path or layout.layer(self._model.driver, layer.chain_id),
-            remark=remark or needed_by("image", _named(keys)),
+            remark=remark or needed_by("image", [key.name or key.id for key in keys]),
             images=keys,
         )
 
@@ -391,34 +388,29 @@ class _Counting:
 
     def images(self) -> Iterator[ImageSpace]:
         """What each image takes; a name to nothing takes nothing and is left out."""
+        found = self._model.layers.items()
+        layers = {chain_id: Account("layer", chain_id) for chain_id, layer in found if self._counted(layer)}
         for identity, image in self._model.images.items():
             if image.config is ConfigState.MISSING:
                 continue
-            known = image.config is ConfigState.GOOD and all(self._is_counted(chain_id) for chain_id in image.chain)
+            known = image.config is ConfigState.GOOD and layers.keys() >= set(image.chain)
             mine = Account("image", identity)
+            own = _own(self._model, image.chain) if known else ()
             yield ImageSpace(
                 key=self._keys[identity],
                 names=tuple(self._model.names_of.get(identity, ())),
-                bytes=self._usage.takes((mine, *(Account("layer", one) for one in dict.fromkeys(image.chain))))
+                bytes=self._usage.takes([mine, *(layers[one] for one in dict.fromkeys(image.chain))])
                 if known
                 else None,
-                own=self._usage.freed((mine, *(Account("layer", one) for one in _own(self._model, image.chain))))
-                if known
-                else None,
+                own=self._usage.freed([mine, *(layers[one] for one in own)]) if known else None,
             )
 
-    def _is_counted(self, chain_id: str) -> bool:
+    def _counted(self, layer: Layer) -> bool:
         """Whether a layer's record and data were counted, all of them."""
-        layer = self._model.layers.get(chain_id)
-        if layer is None or layer.data_path is None:
+        if layer.data_path is None:
             return False
-        record = layout.layer(self._model.driver, chain_id)
+        record = layout.layer(self._model.driver, layer.chain_id)
         return self._usage.is_whole(layer.data_path) and self._usage.is_whole(record)
-
-
-def _named(keys: Iterable[Key]) -> list[str]:
-    """Names of images for people, those without one last."""
-    return [key.name or key.id for key in sorted(keys, key=lambda key: (key.name is None, key.name or key.id))]
 
 
 def _is_builders(model: Model, mount: str) -> bool:

@@ -136,7 +136,7 @@ class _Counting:
         use, remark = Use.CONTENT, because
         if users:
             keys = tuple(sorted({self._keys[at] for at in users}))
-            remark = needed_by("image", (_title(key) for key in sorted(keys, key=lambda key: (key.name is None, key))))
+            remark = needed_by("image", [_title(key) for key in keys])
         else:
             keys = ()
             if not because:

@@ -94,7 +94,9 @@ class _Counting:
         above = self._model.dependents_of.get(image.key, ())
         pods = self._model.pods.get(image.key, ())
         remark = "; ".join(
-            part for part in (remark, needed_by("image", map(self._title, above)), needed_by("pod", pods)) if part
+            part
+            for part in (remark, needed_by("image", [self._title(one) for one in above]), needed_by("pod", pods))
+            if part
         )
         path = layout.blob(image.key) if layout.is_key(image.key) else ""
         return Part(
