@@ -16,7 +16,7 @@ from orlop.errors import OrlopError
 from orlop.fs import Root
 from orlop.progress import Silent
 from orlop.records import Condition, EngineState, Facet, Key, Trust
-from orlop.rkt import layout, manifest
+from orlop.rkt import layout, usual
 from orlop.rkt.catalogue import ZERO_TIME
 from orlop.rkt.cataloguefile import catalogue_file
 from orlop.rkt.manifest import ImageManifest
@@ -234,14 +234,14 @@ def test_a_refresh_reads_only_what_changed(tmp_path: Path, monkeypatch: pytest.M
         with opened(tmp_path / "cas") as store:
             assert not store.refresh(None)
             reads: list[str] = []
-            real = manifest.parse
+            real = usual.parse
 
             def noting(data: bytes) -> ImageManifest:
                 reads.append(json.loads(data)["name"])
                 return real(data)
 
             second = library.write_aci(BytesIO(aci("example.com/two")))
-            monkeypatch.setattr(manifest, "parse", noting)
+            monkeypatch.setattr(usual, "parse", noting)
             delta = store.refresh(None)
             assert {key.id for key in delta.added} == {second}
             assert reads == ["example.com/two"]
