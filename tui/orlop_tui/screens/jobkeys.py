@@ -31,7 +31,7 @@ class JobKeys(ChangeKeys):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("V", "verify", "verify: hash every byte of rows, or of the store", id="verify"),
-        Binding("L", "jobs", "jobs and log", id="jobs"),
+        Binding("L", "jobs", "jobs and log", id="log"),
         Binding("i", "space", "where the bytes are; the store as a whole", id="space"),
     ]
 
