@@ -112,11 +112,10 @@ class _Again:
     def _images(
         self, ids: Iterable[str], names_of: Mapping[str, object], containers_of: Mapping[str, object]
     ) -> Mapping[str, Image]:
-        parts = self._parts
-        images = dict(self._before.images)
+        parts, before = self._parts, self._before.images
         hidden = join.hidden_configs(parts)
+        images: dict[str, Image] | None = None
         for identity in ids:
-            images.pop(identity, None)
             name = identity.removeprefix("sha256:")
             image = parts.configs.entries.get(name)
             key = parts.parents.entries.get(name)
@@ -124,9 +123,14 @@ class _Again:
                 image = join.nameless(parts, hidden, identity) if is_digest(identity) else None
             if image is not None and key is not None and (key.text is not None or key.problem):
                 image = join.with_parent(image, key)
+            if image == before.get(identity):
+                continue
+            if images is None:
+                images = dict(before)
+            images.pop(identity, None)
             if image is not None:
                 images[identity] = image
-        return images
+        return before if images is None else images
 
     def _users(self, ids: Iterable[str], images: Mapping[str, Image]) -> Mapping[str, tuple[str, ...]]:
         before = self._before

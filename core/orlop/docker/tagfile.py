@@ -72,9 +72,13 @@ def read_tag_file(
     if early is not None:
         early(repositories)
     references: dict[str, Reference] = {}
+    before = previous.references if previous is not None else {}
     for entry in _references(repositories):
-        known = references.get(entry.text)
-        references[entry.text] = entry if known is None else _listed_twice(known, entry)
+        first = references.get(entry.text)
+        if first is not None:
+            entry = _listed_twice(first, entry)
+        known = before.get(entry.text)
+        references[entry.text] = known if known == entry and known is not None else entry
     return TagFile(
         state="good",
         raw=raw,

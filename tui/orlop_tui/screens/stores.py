@@ -1,5 +1,6 @@
 """What the screens keep of one open store."""
 
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
@@ -39,19 +40,45 @@ class Counts:
         ]
 
 
-def counts_of(snapshot: Snapshot) -> Counts:
-    """As `counts`; of a store that is still being read nothing is wrong yet."""
-    return Counts(0, 0, 0) if snapshot.partial else counts(snapshot.rows)
+class Odd:
+    """The rows that are not as they should be, kept up with a list of rows that changes here and there."""
+
+    def __init__(self) -> None:
+        self._rows: tuple[Row, ...] = ()
+        self._odd: dict[Key, Row] = {}
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Take over newer rows; only those between the first and the last that differ are looked at."""
+        rows = () if snapshot.partial else snapshot.rows  # of what is still being read nothing is wrong yet
+        start, rest = differing(self._rows, rows)
+        for row in self._rows[start : len(self._rows) - rest]:
+            self._odd.pop(row.key, None)
+        sound, listed_only = Condition.SOUND, Trust.LISTED
+        for row in rows[start : len(rows) - rest]:
+            if row.condition is not sound or row.trust is listed_only:
+                self._odd[row.key] = row
+        self._rows = rows
+
+    def counts(self) -> Counts:
+        """Each image once in each scope, by the worst of its rows; a name to nothing counts by itself."""
+        odd = self._odd.values()
+        damaged = {_image(row) for row in odd if row.condition is Condition.DAMAGED}
+        incomplete = {_image(row) for row in odd if row.condition is Condition.INCOMPLETE} - damaged
+        listed = {_image(row) for row in odd if row.trust is Trust.LISTED} - damaged - incomplete
+        return Counts(len(damaged), len(incomplete), len(listed))
 
 
-def counts(rows: tuple[Row, ...]) -> Counts:
-    """Each image once in each scope, by the worst of its rows; a name to nothing counts by itself."""
-    sound, listed_only = Condition.SOUND, Trust.LISTED
-    odd = [row for row in rows if row.condition is not sound or row.trust is listed_only]
-    damaged = {_image(row) for row in odd if row.condition is Condition.DAMAGED}
-    incomplete = {_image(row) for row in odd if row.condition is Condition.INCOMPLETE} - damaged
-    listed = {_image(row) for row in odd if row.trust is Trust.LISTED} - damaged - incomplete
-    return Counts(len(damaged), len(incomplete), len(listed))
+def differing(before: tuple[Row, ...], after: tuple[Row, ...]) -> tuple[int, int]:
+    """How many rows are the same objects from the start, and how many of the others from the end."""
+    most = min(len(before), len(after))
+    start = bisect_left(range(1, most + 1), True, key=lambda count: before[:count] != after[:count])
+    most -= start
+    end = bisect_left(
+        range(1, most + 1),
+        True,
+        key=lambda count: before[len(before) - count :] != after[len(after) - count :],
+    )
+    return start, end
 
 
 def _image(row: Row) -> Key:
@@ -61,7 +88,12 @@ def _image(row: Row) -> Key:
 
 def _scopes(snapshot: Snapshot) -> int:
     """How many repositories the rows are in; 0 where the kind has none."""
+    if snapshot.identity.kind in _WITHOUT_SCOPES:
+        return 0
     return len({row.key.scope for row in snapshot.rows if row.key.scope})
+
+
+_WITHOUT_SCOPES = frozenset({"docker", "rkt"})
 
 
 @dataclass
@@ -114,6 +146,7 @@ class OpenStore:
     """The snapshot as it was read."""
     _wrong: dict[str, str] = field(default_factory=dict)
     """What hashing found wrong, by image and by name."""
+    _odd: Odd = field(default_factory=Odd)
     _by_image: dict[str, list[Finding]] = field(default_factory=dict)
     _by_name: dict[str, list[Finding]] = field(default_factory=dict)
 
@@ -122,10 +155,11 @@ class OpenStore:
 
     @classmethod
     def opened(cls, index: int, path: str, snapshot: Snapshot) -> "OpenStore":
-        listing, of = Listing(snapshot.rows), counts_of(snapshot)
+        listing, none = Listing(snapshot.rows), Counts(0, 0, 0)
         scopes = _scopes(snapshot)
-        store = cls(index, path, snapshot, listing, of, repositories=scopes, looked_at=snapshot.seen_at)
+        store = cls(index, path, snapshot, listing, none, repositories=scopes, looked_at=snapshot.seen_at)
         store.names = Names(snapshot.rows)
+        store._count()
         return store
 
     @property
@@ -155,13 +189,17 @@ class OpenStore:
         """Take over a newer snapshot."""
         self.read = snapshot
         snapshot = self.snapshot = self._with_damage(snapshot)
-        self.counts = counts_of(snapshot)
+        self._count()
         self.repositories = _scopes(snapshot)
         self.looked_at = snapshot.seen_at
         self.awaited.clear()
         self.listing.load(snapshot.rows)
         self.names = Names(snapshot.rows)
         self.freed = None
+
+    def _count(self) -> None:
+        self._odd.update(self.snapshot)
+        self.counts = self._odd.counts()
 
     def _with_damage(self, snapshot: Snapshot) -> Snapshot:
         """A snapshot whose rows say what hashing found."""
@@ -196,7 +234,7 @@ class OpenStore:
                 self._wrong.update(dict.fromkeys((*finding.images, *finding.names), finding.detail))
         if before != self._wrong:
             self.snapshot = self._with_damage(self.read)
-            self.counts = counts(self.snapshot.rows)
+            self._count()
             self.listing.load(self.snapshot.rows)
 
     def findings_of(self, row: Row) -> tuple[Finding, ...] | None:

@@ -317,7 +317,8 @@ class Listing:
         if self.filter:
             order = self.filter.choose(self._hay, order, self._answers)
         rows = self.rows
-        shown = [rows[i] for i in order]
+        as_they_are = isinstance(order, range) and order.step == 1
+        shown = list(rows) if as_they_are else [rows[i] for i in order]
         if self.only_marked:
             shown = [row for row in shown if row.key in self._marks]
         if self.only_problems:
