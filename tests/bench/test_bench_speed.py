@@ -1,6 +1,6 @@
 """Speed and memory as ratios to yardsticks of the same run; nothing here passes or fails by a time.
 
-pytest -m bench tests/bench -s
+pytest -m bench tests/bench/test_bench_speed.py
 """
 
 import contextlib
@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.bench.table import Table
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
 
@@ -109,20 +111,13 @@ def environ(**more: str) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": paths, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"} | more
 
 
-def table(title: str, lines: list[tuple[str, str]]) -> None:
-    """Print a small table; pytest shows it with -s."""
-    print(f"\n{title}")  # noqa: T201
-    for left, right in lines:
-        print(f"  {left:<58} {right}")  # noqa: T201
-
-
 def taken(run: Callable[[], object]) -> float:
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
 
 
-def test_cold_list_with_every_config_verified(large: LargeStore) -> None:
+def test_cold_list_with_every_config_verified(large: LargeStore, table: Table) -> None:
     folder = f"{large.path}/image/overlay2"
     wanted = f"{folder}/imagedb {folder}/layerdb {folder}/distribution {folder}/repositories.json"
     yardstick = f"find {wanted} -type f -print0 | xargs -0 cat > /dev/null"
@@ -144,15 +139,11 @@ def test_cold_list_with_every_config_verified(large: LargeStore) -> None:
         listings.append(taken(listing))
     rows, sound, inside = outputs[-1].split()
     assert (int(rows), int(sound)) == (large.images, large.images)
-    table(
-        f"list {large.images} images and {large.layers} layer records, every config hashed (best of {ROUNDS})",
-        [
-            ("find | xargs cat of the same files", f"{min(readings):8.2f} s"),
-            ("orlop, interpreter included", f"{min(listings):8.2f} s"),
-            ("orlop, inside the process (last run)", f"{float(inside):8.2f} s"),
-            ("ratio, to reach: 2", f"{min(listings) / min(readings):8.2f}"),
-        ],
-    )
+    table.about(f"docker: {large.images} images and {large.layers} layer records listed (best of {ROUNDS})")
+    beside, reading_took = "find | xargs cat", min(readings)
+    what = "every config hashed, interpreter included"
+    table.row(what, min(listings), beside=beside, yardstick=reading_took, at_most=2)
+    table.row("inside the process (last run)", float(inside), beside=beside, yardstick=reading_took)
 
 
 @dataclass(slots=True)
@@ -208,7 +199,7 @@ def terminal(arguments: list[str]) -> Iterator[tuple[int, subprocess.Popen[bytes
         os.close(master)
 
 
-def test_first_frame_and_memory_of_the_screens(large: LargeStore) -> None:
+def test_first_frame_and_memory_of_the_screens(large: LargeStore, table: Table) -> None:
     service = large.first_name.rpartition(":")[2]
     empty = [on_terminal(["-c", _EMPTY_APP], {"row": "first-row"}, end="\x11") for _ in range(ROUNDS)]
     wanted = {"frame": "q quit", "row": service}
@@ -216,33 +207,21 @@ def test_first_frame_and_memory_of_the_screens(large: LargeStore) -> None:
     base = min(run.seconds["row"] for run in empty)
     frame, rows = (min(run.seconds[what] for run in ours) for what in ("frame", "row"))
     memory = min(run.peak_mb for run in empty), min(run.peak_mb for run in ours)
-    table(
-        f"screens over {large.images} images, on a pseudo-terminal of 120 by 40",
-        [
-            ("an empty Textual app with one table: its first row", f"{base:8.2f} s"),
-            ("orlop: the frame", f"{frame:8.2f} s"),
-            ("orlop: the first row", f"{rows:8.2f} s"),
-            ("ratio of the frame", f"{frame / base:8.2f}"),
-            ("ratio of the first row, to reach: 1.3", f"{rows / base:8.2f}"),
-            ("peak memory of the empty app", f"{memory[0]:8.0f} MB"),
-            ("peak memory of orlop", f"{memory[1]:8.0f} MB"),
-            ("more than the empty app, to reach: 150 MB", f"{memory[1] - memory[0]:8.0f} MB"),
-        ],
-    )
+    table.about(f"docker: screens over {large.images} images, on a pseudo-terminal of 120 by 40")
+    beside = "an empty Textual app with one table"
+    table.row("the frame", frame, beside=beside, yardstick=base)
+    table.row("the first row", rows, beside=beside, yardstick=base, at_most=1.3)
+    table.figure("peak memory of the empty app", memory[0], "MB")
+    table.figure("peak memory", memory[1], "MB")
+    table.figure("more than the empty app", memory[1] - memory[0], "MB", at_most=150)
 
 
-def test_a_change_on_disk_is_told_and_idling_costs_little(large: LargeStore) -> None:
+def test_a_change_on_disk_is_told_and_idling_costs_little(large: LargeStore, table: Table) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _LIVE, large.path], env=environ(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, f"{shlex.join(done.args[:2])}\n{done.stderr}"
     told = json.loads(done.stdout)
-    table(
-        f"live over {large.images} images",
-        [
-            ("a tag replaced on disk until the rows are there, worst of 5", f"{max(told['times']):8.2f} s"),
-            ("to reach", "    0.15 s"),
-            ("idle: share of one core", f"{told['idle'] * 100:8.2f} %"),
-            ("to stay below", "    1.00 %"),
-        ],
-    )
+    table.about(f"docker: live over {large.images} images")
+    table.figure("a tag replaced on disk until it is told, worst of 5", max(told["times"]), "s", at_most=0.15)
+    table.figure("idle: share of one core", told["idle"] * 100, "%", at_most=1)
