@@ -161,7 +161,7 @@ class Helpers:
                 told(-counted)
                 continue
             except BaseException:
-                helper.close()
+                helper.kill()
                 raise
             with self._lock:
                 self._idle.append(helper)
@@ -241,6 +241,11 @@ class _Helper:
         except (EOFError, OSError) as error:
             raise _Gone from error
         return word, value
+
+    def kill(self) -> None:
+        """End it at once, amid what it does: it only reads."""
+        self._process.kill()
+        self.close()
 
     def close(self) -> None:
         """End it; it stops at its next report, wherever it is, or is killed."""
