@@ -31,8 +31,8 @@ exit codes:
   64 wrong usage, or not a terminal
 
 PATH is Docker's data root (or image/<driver> in it), a registry's rootdirectory,
-or rkt's data directory. An IMAGE is a full id, an exact name, or the first digits
-of an id. --json prints one object a line."""
+rkt's data directory, or a file that `orlop snapshot` wrote. An IMAGE is a full id,
+an exact name, or the first digits of an id. --json prints one object a line."""
 
 _SCREENS = """\
 options of the screens:
