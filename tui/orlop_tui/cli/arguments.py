@@ -240,7 +240,7 @@ def _add_saving(commands: "argparse._SubParsersAction[Parser]") -> None:
         commands,
         "snapshot",
         "write all that is known of a store into one file, which opens in a store's place on any machine",
-        "  orlop snapshot /var/lib/docker -o host1.snapshot.gz\n  orlop ls host1.snapshot.gz\n  orlop host1.snapshot.gz",
+        "  orlop snapshot /var/lib/docker -o host1.gz\n  orlop ls host1.gz\n  orlop host1.gz",
     )
     _add_store(made)
     made.add_argument(
