@@ -67,7 +67,7 @@ def test_a_layer_says_who_needs_it(planning: Planning) -> None:
     assert (image(found, base.id).own or 0) < part.bytes < (image(found, base.id).bytes or 0)
 
 
-@pytest.mark.parametrize("driver", ["overlay2", "vfs"])
+@pytest.mark.parametrize("driver", ["overlay2", pytest.param("vfs", marks=pytest.mark.long)])
 def test_what_an_image_has_to_itself_is_what_deleting_it_would_move(tmp_path: Path, driver: str) -> None:
     planning = Planning(DataRoot(make(str(tmp_path / "store"), driver=driver, damage=False).path, driver))
     model = planning.model()
