@@ -62,6 +62,16 @@ def test_manifest_config_and_every_layer_count_and_the_oldest_date_is_shown(stor
     assert state(rows(storage, memory)[image.digest]) == (Trust.VERIFIED, 2)
 
 
+def test_each_layer_says_when_it_was_verified(storage: Storage) -> None:
+    image = storage.image("app", "v1", layers=(b"one", b"two"))
+    memory = Memory(storage)
+    memory.note(image.layers[1])
+    store = RegistryStore(Root.open(str(storage.path)), V2, verified=memory)
+    [row] = store.rows().rows
+    assert [layer.verified_at for layer in store.detail(row.key).layers] == [None, 1]
+    store.close()
+
+
 def test_an_index_is_as_old_as_the_oldest_of_its_children(storage: Storage) -> None:
     first, second = storage.image("app", cmd="amd64"), storage.image("app", cmd="arm64")
     document = [first.digest, second.digest]

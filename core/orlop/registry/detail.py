@@ -10,12 +10,13 @@ from orlop.registry import place
 from orlop.registry.facets import paired
 from orlop.registry.faults import short
 from orlop.registry.model import Descriptor, Link, Manifest, Model, Repository, State, What
+from orlop.verified import Dates
 
 _MANY = 200
 """Facts of a section at most; the rest is counted."""
 
 
-def detail(root: Root, model: Model, key: Key, row: Row | None) -> Detail:
+def detail(root: Root, model: Model, key: Key, row: Row | None, dates: Dates | None = None) -> Detail:
     """One row's manifest whole; reads manifest and config again from the disk.
 
     Raises:
@@ -28,7 +29,7 @@ def detail(root: Root, model: Model, key: Key, row: Row | None) -> Detail:
     config_path = _config_path(model, manifest)
     config_raw = _raw(root, config_path)
     config = _parsed(config_raw)
-    layers = _layers(model, repository, manifest)
+    layers = _layers(model, repository, manifest, dates)
     return Detail(
         key=key,
         row=row,
@@ -91,17 +92,21 @@ def _parsed(raw: bytes | None) -> Mapping[str, object]:
 # --- layers and history ------------------------------------------------------
 
 
-def _layers(model: Model, repository: Repository, manifest: Manifest | None) -> tuple[LayerRecord, ...]:
+def _layers(
+    model: Model, repository: Repository, manifest: Manifest | None, dates: Dates | None
+) -> tuple[LayerRecord, ...]:
     if manifest is None:
         return ()
     diff_ids = [diff_id for diff_id, _, _ in paired(model, manifest)]
     return tuple(
-        _layer(model, repository, manifest, layer, diff_ids[number] if number < len(diff_ids) else "")
+        _layer(model, repository, manifest, layer, diff_ids[number] if number < len(diff_ids) else "", dates)
         for number, layer in enumerate(manifest.layers)
     )
 
 
-def _layer(model: Model, repository: Repository, manifest: Manifest, layer: Descriptor, diff_id: str) -> LayerRecord:
+def _layer(
+    model: Model, repository: Repository, manifest: Manifest, layer: Descriptor, diff_id: str, dates: Dates | None
+) -> LayerRecord:
     blob = model.blobs.get(layer.digest)
     return LayerRecord(
         diff_id=diff_id,
@@ -112,6 +117,7 @@ def _layer(model: Model, repository: Repository, manifest: Manifest, layer: Desc
         problem=_layer_problem(model, repository, layer),
         digest=layer.digest,
         media_type=layer.media_type,
+        verified_at=dates.of(layer.digest, blob.version) if dates and blob is not None else None,
     )
 
 

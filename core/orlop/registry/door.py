@@ -103,7 +103,7 @@ class RegistryStore:
         from orlop.registry.detail import detail
 
         row = next((row for row in self._snapshot.rows if row.key == key), None)
-        return detail(self._root, self._model, key, row)
+        return detail(self._root, self._model, key, row, self._dates)
 
     def facet(self, facet: Facet, key: Key | None) -> Records | Absent:
         from orlop.registry import facets
