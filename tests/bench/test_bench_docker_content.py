@@ -1,6 +1,6 @@
 """How fast layers are hashed, beside `sha256sum` with as many processes as there are cores.
 
-pytest -m bench tests/bench/test_bench_docker_content.py -s
+pytest -m bench tests/bench/test_bench_docker_content.py
 
 Environment: ``ORLOP_BENCH_BYTES`` (1 GiB) is the size of the store with large files.
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from orlop.docker.layerstore import LayerStore
+from tests.bench.table import Table
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
 
@@ -73,7 +74,7 @@ def small(chance: random.Random) -> Iterator[tuple[str, bytes]]:
 
 
 @pytest.mark.parametrize("make", [large, small], ids=["large", "small"])
-def test_layers_are_hashed_beside_sha256sum(make, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_layers_are_hashed_beside_sha256sum(make, tmp_path: Path, table: Table) -> None:  # type: ignore[no-untyped-def]
     chance = random.Random(1)
     layers = LayerStore(str(tmp_path))
     for _ in range(LAYERS):
@@ -97,17 +98,10 @@ def test_layers_are_hashed_beside_sha256sum(make, tmp_path: Path) -> None:  # ty
         cpu.append(float(first[2]))
         passes.append(float(second[1]))
     count = LAYERS * (4 if make is large else 5000)
-    lines = [
-        (f"sha256sum with {CORES} processes", f"{min(sums):8.2f} s  {size / min(sums) / 1e6:8.0f} MB/s"),
-        (
-            "orlop: a check of contents, structure included",
-            f"{min(checks):8.2f} s  {size / min(checks) / 1e6:8.0f} MB/s",
-        ),
-        ("ratio, to reach: 1.05", f"{min(checks) / min(sums):8.2f}"),
-        ("processor time of orlop and its helpers", f"{min(cpu):8.2f} s"),
-        ("a second check, where nothing changed", f"{min(passes):8.2f} s"),
-        ("peak memory, helpers left aside", f"{peak / 1024:8.0f} MB"),
-    ]
-    print(f"\n{count} files, {size} bytes in {LAYERS} layers (best of {ROUNDS})")  # noqa: T201
-    for left, right in lines:
-        print(f"  {left:<58} {right}")  # noqa: T201
+    table.about(f"docker: {count} files, {size} bytes in {LAYERS} layers verified (best of {ROUNDS})")
+    beside = f"sha256sum, {CORES} at a time"
+    table.row("contents and structure", min(checks), beside=beside, yardstick=min(sums), at_least=0.95)
+    table.row("a second time, where nothing changed", min(passes), beside=beside, yardstick=min(sums))
+    table.figure("throughput", size / min(checks) / 1e6, "MB/s")
+    table.figure("processor time, that of helpers too", min(cpu), "s")
+    table.figure("peak memory, helpers left aside", peak / 1024, "MB")
