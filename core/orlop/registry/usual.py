@@ -36,10 +36,8 @@ def link(above: int, path: str, name: str, named: str) -> Link | None:
     except OSError:
         return None
     try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name != "link" or not entry.is_file(follow_symlinks=False):
-                    return None
+        if os.listdir(folder) != ["link"]:
+            return None
         file = os.open("link", _FILE, dir_fd=folder)
         try:
             found = os.fstat(file)
