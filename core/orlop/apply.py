@@ -23,10 +23,10 @@ from orlop.fs import Root, Stat, changed_meanwhile, join
 from orlop.fs.writer import Writer, parent, refuse_mounts
 from orlop.intent import Intent
 from orlop.journal import CHANGES, Change, Journal, Log, Recorded, Replaced, State, is_id, mark
-from orlop.plan import Plan, Quarantine, Refusal, SavedPlan, link_digest
+from orlop.plan import Plan, Quarantine, Refusal, SavedPlan, Step, link_digest
 from orlop.progress import Progress, Silent
 from orlop.records import Condition
-from orlop.store import Statement, Store
+from orlop.store import ChecksNear, Statement, Store
 
 _SILENT = Silent()
 _CHUNK = 1 << 20
@@ -140,7 +140,7 @@ def undo(
         change = _to_undo(journal, change_id)
         _refuse_another(store, change)
         store.refresh(None)
-        before = _Health.of(store, _SILENT)
+        before = _Health.of(store, _SILENT, _paths(change.steps))
         run = _Run(store, journal, change, cut_off=change.state is State.UNFINISHED)
         run.verify_backward()
         run.undo()
@@ -178,7 +178,7 @@ def finish(store: Store, journal: Journal, *, statement: Statement | None = None
         store.refresh(None)
         run = _Run(store, journal, change, cut_off=True)
         if change.backward or run.was_going_back():
-            before = _Health.of(store, _SILENT)
+            before = _Health.of(store, _SILENT, _paths(change.steps))
             run.verify_backward()
             run.backward(State.ROLLED_BACK if change.toward is State.DONE else change.toward)
             return run.settled(before, f"undo of: {change.action}", "it was being taken back, and now is")
@@ -252,7 +252,7 @@ def _apply(
         journal.refuse_unfinished()
         store.refresh(None)
         plan = _planned_again(store, intent, fingerprint, document)
-        before = _Health.of(store, progress).expecting(plan.reveals)
+        before = _Health.of(store, progress, _paths(plan.steps)).expecting(plan.reveals)
         log = journal.begin(
             plan,
             scope=store.identity.scope,
@@ -318,8 +318,18 @@ class _Health:
     noted: bool = True
 
     @classmethod
-    def of(cls, store: Store, progress: Progress) -> "_Health":
-        found = tuple(f for f in store.check(None, content=False, progress=progress) if f.severity.is_damage)
+    def of(cls, store: Store, progress: Progress, paths: Iterable[str]) -> "_Health":
+        """As it is now, as far as a change of these paths can make a difference.
+
+        What was good before is good after it if nothing of what the change could spoil is
+        spoilt: the store is held meanwhile, so that nothing else changes. What a store leaves
+        out before the change it leaves out after it, too, for the paths are the same.
+        """
+        if isinstance(store, ChecksNear):
+            findings = store.check_near(paths, progress=progress)
+        else:
+            findings = store.check(None, content=False, progress=progress)
+        found = tuple(f for f in findings if f.severity.is_damage)
         rows = store.rows().rows
         return cls(
             findings=found,
@@ -359,6 +369,11 @@ class _Health:
         """Each piece of new damage in words; none where all is as good as it was."""
         found = [f"{f.title} ({f.rule}) at {f.path}: {f.detail}" for f in self.new_since(before)]
         return (*found, *(f"image {image} was sound" for image in self.lost_since(before, expected)))
+
+
+def _paths(steps: Iterable[Step | Recorded]) -> list[str]:
+    """All that some steps write, move away or put in."""
+    return [step.path for step in steps]
 
 
 def _marks(finding: Finding) -> Iterator[str]:
@@ -435,7 +450,7 @@ class _Run:
                 self.log.add("step", number=step.number)
             progress.step("changes", len(change.steps), len(change.steps))
             self.store.refresh(None)
-            harm = _Health.of(self.store, progress).harm_since(before, change.images)
+            harm = _Health.of(self.store, progress, _paths(change.steps)).harm_since(before, change.images)
             if harm:
                 raise _would_harm(harm)
             self.log.add("done")
@@ -608,7 +623,7 @@ class _Run:
             steps=len(self.change.steps),
             bytes_freed=0,
             bytes_quarantined=0,
-            findings=_Health.of(self.store, _SILENT).new_since(before),
+            findings=_Health.of(self.store, _SILENT, _paths(self.change.steps)).new_since(before),
             remarks=(*remarks, *self.left, *(f"{folder} was left: something else is in it" for folder in left)),
         )
 

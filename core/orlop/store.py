@@ -7,7 +7,7 @@ A `Store` never writes, creates nothing and keeps no lock. It is changed only by
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
 
 from orlop.finding import Finding, Rule
 from orlop.fs import Root
@@ -75,6 +75,26 @@ class Saved:
     """Written."""
     remarks: tuple[str, ...] = ()
     """Clauses for people: what the archive has not, though the store has."""
+
+
+@runtime_checkable
+class ChecksNear(Protocol):
+    """A store that can look at less than all of itself around a change."""
+
+    def check_near(self, paths: Iterable[str], *, progress: Progress) -> Iterator[Finding]:
+        """Findings as `Store.check` gives them without contents, those left out that no change of these paths can
+        bring about or take away.
+
+        Whoever holds the store's guard and changes nothing else loses nothing by asking so, before and after.
+
+        Args:
+            paths: all that a change writes, moves away or puts in, relative to the root.
+            progress: told how far it is.
+
+        Raises:
+            Cancelled: `progress` stopped it.
+        """
+        ...
 
 
 class Store(Protocol):

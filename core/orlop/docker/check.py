@@ -74,6 +74,20 @@ def check(
     yield from _worst_first(rest)
 
 
+def check_near(root: Root, model: Model, paths: Iterable[str], progress: Progress) -> Iterator[Finding]:
+    """As `orlop.store.ChecksNear` says.
+
+    Names, configs, metadata and what is remembered of pulls say nothing of a layer's own
+    files: DK06 and DK08 to DK11 are read from ``layerdb/sha256`` and the driver's folder
+    alone, and the same before and after. Of a change that touches those everything is read.
+    """
+    beside = tuple(f"{path}/" for path in layout.beside_layers(model.driver))
+    if all(f"{path}/".startswith(beside) for path in paths):
+        yield from _worst_first(_all(root, model, set(), progress))
+    else:
+        yield from check(root, model, None, progress)
+
+
 def _worst_first(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda one: one.severity)
 

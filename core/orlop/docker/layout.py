@@ -51,6 +51,12 @@ def tag_file(driver: str) -> str:
     return f"{IMAGE}/{driver}/repositories.json"
 
 
+def beside_layers(driver: str) -> tuple[str, ...]:
+    """Everything of an image store that is no layer's, as files and folders."""
+    here = image_root(driver)
+    return (tag_file(driver), f"{here}/imagedb", f"{here}/distribution")
+
+
 def configs(driver: str) -> str:
     """The folder of all image configs."""
     return f"{IMAGE}/{driver}/imagedb/content/sha256"

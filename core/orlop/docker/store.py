@@ -167,6 +167,9 @@ class DockerStore:
         found = checks.check(self._root, self._model, keys, progress, content=content, hashing=hashing)
         return self._shown(found) if content else found
 
+    def check_near(self, paths: Iterable[str], *, progress: Progress) -> Iterator[Finding]:
+        return checks.check_near(self._root, self._model, paths, progress)
+
     def _shown(self, found: Iterator[Finding]) -> Iterator[Finding]:
         """Findings of a check that notes what it hashed; however it ends, the rows then show that."""
         try:
