@@ -72,6 +72,19 @@ def test_a_store_that_did_not_change_is_read_from_what_is_remembered(data: DataR
     assert read == []
 
 
+def test_images_of_any_time_are_remembered(data: DataRoot, tmp_path: Path) -> None:
+    for number, created in enumerate(
+        ("0000-01-01T00:00:00Z", "0001-01-01T00:00:00.5Z", "9999-12-31T23:59:59.999999999Z")
+    ):
+        data.image({"a": b"x"}, names=[f"time:{number}"], created=created)
+    cache = tmp_path / "cache"
+    with opened(data, cache) as store:
+        first = store.rows().rows
+    with counted() as read, opened(data, cache) as store:
+        assert store.rows().rows == first
+    assert read == []
+
+
 def test_a_file_that_changed_is_read_again(data: DataRoot, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     with opened(data, cache) as store:

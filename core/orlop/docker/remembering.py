@@ -21,12 +21,16 @@ from orlop.remembered import Remembered
 Stack = tuple[tuple[str, ...], tuple[str, ...]]
 """Diff ids and chain ids."""
 
-_CONFIG = struct.Struct(">32sQIqHI")
-"""Name, stamp, bytes, creation time, platform and stack by their number."""
+_CONFIG = struct.Struct(">32sQIqIHI")
+"""Name, stamp, bytes, creation time as seconds and nanoseconds, platform and stack by their number.
+
+Many builders give Go's zero time, of the year 1: in nanoseconds it does not fit into 64 bits.
+"""
 _LAYER = struct.Struct(">32sQ32s32sq64s")
 """Name, stamp, diff id, parent (zeros: none), size, cache id."""
 _COUNT = struct.Struct(">H")
-_NEVER = -(1 << 63)
+_NEVER = (-(1 << 63), 0)
+_SECOND = 1_000_000_000
 _NOTHING = bytes(32)
 _MOST = 60_000
 _FEW = 64
@@ -39,7 +43,7 @@ class Memory:
     def __init__(self, remembered: Remembered | None) -> None:
         self._remembered = remembered
         tables = remembered.tables() if remembered is not None else {}
-        self._configs = _Table(_CONFIG, tables.get("configs", b""))
+        self._configs = _Table(_CONFIG, tables.get("images", b""))
         self._layers = _Table(_LAYER, tables.get("layers", b""))
         self._diff_ids = tables.get("diff ids", b"")
         self._spelled = tables.get("stacks", b"")
@@ -68,15 +72,16 @@ class Memory:
         if found is None or found[1] != stamp:
             return None
         self._configs.hits += 1
-        diff_ids, chain = self._stacks[found[5]]
+        created = (found[3], found[4])
+        diff_ids, chain = self._stacks[found[6]]
         return Image(
             id=identity,
             config=ConfigState.GOOD,
             why="",
             engine_says="",
             size=found[2],
-            created=found[3] if found[3] != _NEVER else None,
-            platform=self._platforms[found[4]],
+            created=created[0] * _SECOND + created[1] if created != _NEVER else None,
+            platform=self._platforms[found[5]],
             diff_ids=diff_ids,
             chain=chain,
             parent=None,
@@ -170,11 +175,11 @@ def _tables(images: Iterable[Image], layers: Iterable[Layer]) -> dict[str, bytes
             stack = stacks[image.diff_ids] = len(stacks)
             each = [numbers.setdefault(diff_id, len(numbers)) for diff_id in image.diff_ids]
             spelled.append(_COUNT.pack(len(each)) + struct.pack(f">{len(each)}I", *each))
-        created = _NEVER if image.created is None else image.created
+        created = _NEVER if image.created is None else divmod(image.created, _SECOND)
         platform = platforms.setdefault(image.platform, len(platforms))
-        configs.append(_CONFIG.pack(_bytes(image.id), image.stamp, image.size, created, platform, stack))
+        configs.append(_CONFIG.pack(_bytes(image.id), image.stamp, image.size, *created, platform, stack))
     return {
-        "configs": b"".join(configs),
+        "images": b"".join(configs),
         "layers": b"".join(_layer(layer) for layer in sorted(layers, key=lambda layer: layer.chain_id)),
         "diff ids": b"".join(map(_bytes, numbers)),
         "stacks": b"".join(spelled),
