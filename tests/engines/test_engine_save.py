@@ -180,9 +180,11 @@ def test_a_registry_takes_its_own_archives_back_with_equal_digests(
 def test_podman_loads_an_image_with_its_id(made: "Made", command: Command, form: str, tmp_path: Path) -> None:
     archive = tmp_path / "app.tar"
     saved(command, made.data, archive, "app0:v2", form=form)
-    argv = ["podman", "--root", str(tmp_path / "root"), "--runroot", str(tmp_path / "run"), "--storage-driver", "vfs"]
-    done = subprocess.run([*argv, "load", "-i", str(archive)], env=environment(), capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-
-    listed = subprocess.run([*argv, "images", "-q", "--no-trunc"], env=environment(), capture_output=True, check=True)
+    with tempfile.TemporaryDirectory(prefix="podman-", dir="/tmp") as run:  # its path may have 50 characters
+        argv = ["podman", "--root", str(tmp_path / "root"), "--runroot", run, "--storage-driver", "vfs"]
+        load = [*argv, "load", "-i", str(archive)]
+        done = subprocess.run(load, env=environment(), capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        images = [*argv, "images", "-q", "--no-trunc"]
+        listed = subprocess.run(images, env=environment(), capture_output=True, check=True)
     assert listed.stdout.decode().strip() == made.id_of("app0:v2")
