@@ -122,7 +122,7 @@ class Helpers:
     """
 
     def __init__(self) -> None:
-        self._idle: list[_Helper] = []
+        self._idle: list[_Child] = []
         self._lock = threading.Lock()
         self._unable = False
 
@@ -170,14 +170,14 @@ class Helpers:
             "a worker was killed again and again", why="memory may be short", do="try with fewer workers"
         )
 
-    def _take(self) -> "_Helper | None":
+    def _take(self) -> "_Child | None":
         with self._lock:
             if self._idle:
                 return self._idle.pop()
             if self._unable:
                 return None
         try:
-            return _Helper()
+            return _Child()
         except (EOFError, OSError):  # no more processes, or no interpreter that could be one
             self._unable = True
             return None
@@ -187,7 +187,7 @@ class _Gone(Exception):
     """The process was killed, or could not go on."""
 
 
-class _Helper:
+class _Child:
     """One process.
 
     Raises:
