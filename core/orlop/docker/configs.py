@@ -61,6 +61,7 @@ class ConfigReader:
         finally:
             self._ids = {}
             self._memory = None
+            self._above.clear()  # what a few new stacks stand on is quickly made again
 
     def read(self, folder: Folder, name: str, kind: str) -> Image:
         """Read one config; damage becomes a state, never an error.

@@ -288,7 +288,7 @@ def _data_names(
     names = touched.below(path)
     try:
         if old is None or old.data_names is None or names is None:
-            return dict(root.kinds(path)), ()
+            return {intern(name): kind for name, kind in root.kinds(path)}, ()
         return _data_names_again(root, path, old.data_names, names), ()
     except NotFound:
         return {}, ()
