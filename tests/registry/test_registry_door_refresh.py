@@ -49,7 +49,11 @@ def key(repository: str, made: Made, tag: str) -> Key:
 def the_same_as_anew(store: RegistryStore, registry: Registry) -> bool:
     fresh = RegistryStore(Root.open(str(registry.path)), V2)
     try:
-        return fresh.rows().rows == store.rows().rows and fresh.model.blobs == store.model.blobs
+        models = (fresh.model, store.model)
+        return fresh.rows().rows == store.rows().rows and all(
+            len({repr(sorted(getattr(model, part).items())) for model in models}) == 1
+            for part in ("blobs", "manifests", "configs")
+        )
     finally:
         fresh.close()
 
@@ -98,6 +102,18 @@ def test_a_repository_that_goes_takes_what_is_below_it_along(registry: Registry)
     with opened(registry) as store:
         shutil.rmtree(registry.repository("team/app"))
         assert store.refresh(()).removed == {key("team/app", first, "v1"), key("team/app/below", below, "v1")}
+        assert the_same_as_anew(store, registry)
+
+
+@pytest.mark.usefixtures("no_turns")
+def test_what_no_link_leads_to_any_more_is_no_manifest(registry: Registry) -> None:
+    registry.image("team/app", "v1", layers=(b"gone",))
+    registry.image("team/app", "v2")
+    stays = registry.image("stays", "v1")
+    with opened(registry) as store:
+        shutil.rmtree(registry.repository("team/app"))
+        store.refresh(())
+        assert list(store.model.manifests) == [stays.digest]
         assert the_same_as_anew(store, registry)
 
 

@@ -68,6 +68,7 @@ class Documents:
                 lambda digest, error: self._failed(digest, blobs[digest], stamps[digest], error),
             )
             pending = {d for d in self._named_by_manifests() if d not in self._manifests and d not in looked}
+        self._forget()
         progress.step("configs", 0, 0)
         configs = {config for _, found in self._manifests.values() if (config := _config_of(found)) is not None}
         self._configs = {digest: known for digest, known in self._configs.items() if digest in configs}
@@ -78,6 +79,20 @@ class Documents:
             self._take_config,
             lambda digest, error: self._failed_config(digest, stamps[digest], error),
         )
+
+    def _forget(self) -> None:
+        """Let go of manifests that no link leads to any more, as if they had never been read."""
+        kept: dict[str, tuple[Stamp, Manifest]] = {}
+        pending = list(self._wanted)
+        while pending:
+            digest = pending.pop()
+            known = self._manifests.get(digest)
+            if known is None or digest in kept:
+                continue
+            kept[digest] = known
+            pending.extend(_named_by(known[1]))
+        if len(kept) < len(self._manifests):
+            self._manifests = kept
 
     def _take_config(self, digest: str, stamp: Stamp, data: bytes) -> None:
         self._configs[digest] = (stamp, imageconfig.parse(digest, data))
@@ -91,12 +106,9 @@ class Documents:
         self._configs[digest] = (stamp, Config(digest=digest, state=state, why=why))
 
     def _named_by_manifests(self) -> Iterator[str]:
-        """What manifests name as manifests: an index its children, a referrer the manifest that it belongs to."""
+        """What manifests name as manifests."""
         for _, found in self._manifests.values():
-            for child in found.children:
-                yield child.digest
-            if found.subject is not None:
-                yield found.subject.digest
+            yield from _named_by(found)
 
     def manifests(self, blobs: Mapping[str, Blob], repositories: Iterable[Repository]) -> dict[str, Manifest]:
         """Every manifest that is known or that something means now, those without a file too."""
@@ -123,6 +135,14 @@ class Documents:
                 why = "there is no such blob" if blob is None else blob.why
                 found[digest] = Config(digest=digest, state=state, why=why)
         return found
+
+
+def _named_by(found: Manifest) -> Iterator[str]:
+    """What a manifest names as manifests: an index its children, a referrer the manifest that it belongs to."""
+    for child in found.children:
+        yield child.digest
+    if found.subject is not None:
+        yield found.subject.digest
 
 
 def _config_of(found: Manifest) -> str | None:
