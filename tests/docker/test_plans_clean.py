@@ -101,6 +101,7 @@ def test_what_is_new_stays(planning: Any) -> None:
     plan = clean(planning, untagged=True, before=1_000)
     assert plan.steps == ()
     assert "1 layer: it was changed since" in kept(plan)
+    assert "1 untagged image: it was changed since" in kept(plan)
     assert "1 folder of layer data: it is new" in kept(plan)
     assert "1 piece of debris: it was changed since" in kept(plan)
 

@@ -146,20 +146,24 @@ class _Sweep:
             why = tags.why or f"{layout.tag_file(self.model.driver)} is not there"
             self.steps.say("keep", "every image", f"which ones have a name cannot be known: {why}")
             return
-        going = {image.id for image in self.model.images.values() if self._may_go(image)}
-        before = -1
-        while before != len(going):
-            before = len(going)
-            going = {image for image in going if going.issuperset(self._children(image))}
-        yield from going
+        spare = self._closed({image.id for image in self.model.images.values() if self._is_spare(image)})
+        going = {image for image in spare if self._is_old(layout.config(self.model.driver, image))}
+        if young := len(spare) - len(going):
+            self._kept["untagged image", _YOUNG] = young
+        yield from self._closed(going)
 
-    def _may_go(self, image: Image) -> bool:
+    def _closed(self, images: Set[str]) -> Set[str]:
+        """Those of some images whose children are all among them."""
+        before = -1
+        while before != len(images):
+            before = len(images)
+            images = {image for image in images if images >= set(self._children(image))}
+        return images
+
+    def _is_spare(self, image: Image) -> bool:
         if image.config is not ConfigState.GOOD or self.model.names_of.get(image.id):
             return False
-        if any(users_of_image(self.model, image)):
-            return False
-        modified = self.steps.mtime(layout.config(self.model.driver, image.id))
-        return modified is not None and modified < self.before
+        return not any(users_of_image(self.model, image))
 
     def _children(self, image: str) -> tuple[str, ...]:
         return self.model.children_of.get(image, ())

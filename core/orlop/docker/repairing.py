@@ -353,7 +353,7 @@ class _Mending:
             raise _not_found(path, "every byte of the layer is what it was")
         if not result.wrong_count:
             return "its files are what its recipe says: the recipe is at fault (DK09)"
-        return self._once(subject, f"{counted(result.wrong_count, 'file')} of it not what they were")
+        return self._once(subject, f"{counted(result.wrong_count, 'file')} of it with other contents than it had")
 
     def recipe(self, path: str, subject: str) -> str:
         """Copy the recipe of the same layer elsewhere, or set the layer aside."""
