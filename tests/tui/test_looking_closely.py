@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from orlop import kinds
 from orlop.records import Detail, Facet, Key, LayerRecord, Upload
 from orlop.samples import DataRoot, make
 from orlop_tui.app import OrlopApp
@@ -165,3 +166,16 @@ def test_records_that_came_went_and_changed_are_told_apart() -> None:
         ("new", "team/app/3"),
         ("gone", "team/app/2"),
     ]
+
+
+async def test_a_snapshot_of_the_store_is_written_and_can_be_opened(path: str, tmp_path: Path) -> None:
+    app = OrlopApp(Gateway([path], watching=False))
+    file = tmp_path / "store.gz"
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(app, pilot)
+        await pilot.press("E", *str(file), "enter")
+        await until(pilot, file.exists)
+        await pilot.pause()
+    (store,) = kinds.open_all(str(file))
+    assert len(store.rows().rows) > 20
+    store.close()

@@ -353,7 +353,9 @@ class StandIn:
     def cancel(self, job: int) -> None:
         self.asked.append(("cancel", job))
 
-    def copy(self, what: str, text: str) -> None:
+    def snapshot(self, index: int, path: str) -> None: ...
+
+    def copy(self, what: str, text: str | Sequence[str]) -> None:
         self._answer("copy", None, messages.Copied(what, "terminal"), what, text)
 
     def stop(self) -> bool:

@@ -180,7 +180,9 @@ class StandIn:
     def save_plan(self, plan: Plan, path: str) -> None:
         self.answer("save plan", messages.PlanSaved(path), path)
 
-    def copy(self, what: str, text: str) -> None:
+    def snapshot(self, index: int, path: str) -> None: ...
+
+    def copy(self, what: str, text: str | Sequence[str]) -> None:
         self.answer("copy", messages.Copied(what, "terminal"), text)
 
     def undo(self, index: int, change: str | None, *, offline: bool) -> None: ...

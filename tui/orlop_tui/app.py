@@ -260,6 +260,9 @@ class OrlopApp(SafeApp, inherit_bindings=False):
     def on_journal_ready(self, message: messages.JournalReady) -> None:
         self.browse.changes.journal_ready(message)
 
+    def on_snapshot_written(self, message: messages.SnapshotWritten) -> None:
+        self.browse.snapshot_written(message)
+
     def on_plan_saved(self, message: messages.PlanSaved) -> None:
         self.browse.plan_saved(message)
 

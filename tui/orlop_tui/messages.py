@@ -190,6 +190,9 @@ class Gateway(Protocol):
     def save_plan(self, plan: Plan, path: str) -> None:
         """Write a plan as JSON to a new file; `PlanSaved`, or `Failed` with the action ``save plan``."""
 
+    def snapshot(self, index: int, path: str) -> None:
+        """Write all that is known of a store to a new file; `SnapshotWritten`, or `Failed` with ``snapshot``."""
+
     def verify(self, index: int, keys: Sequence[Key] | None, *, again: bool = False) -> None:
         """Hash what these rows need (None: the whole store) in a job: `JobChanged`, and `Findings` as they are found.
 
@@ -208,8 +211,8 @@ class Gateway(Protocol):
     def cancel(self, job: int) -> None:
         """End a job at its next safe point; what it did until then stands."""
 
-    def copy(self, what: str, text: str) -> None:
-        """Put a text on the clipboard; `Copied`, or `Failed` with the action ``copy``."""
+    def copy(self, what: str, text: str | Sequence[str]) -> None:
+        """Put a text, or lines of one, on the clipboard; `Copied`, or `Failed` with the action ``copy``."""
 
     def stop(self) -> bool:
         """Ask the running job to stop at its next safe point; False where none runs."""
@@ -409,6 +412,16 @@ class PlanSaved(Message):
     def __init__(self, path: str) -> None:
         super().__init__()
         self.path = path
+
+
+class SnapshotWritten(Message):
+    """All that is known of a store was written to a file."""
+
+    def __init__(self, index: int, path: str, images: int) -> None:
+        super().__init__()
+        self.index = index
+        self.path = path
+        self.images = images
 
 
 class Copied(Message):

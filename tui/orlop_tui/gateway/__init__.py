@@ -7,8 +7,10 @@ is logged and becomes `Failed` too: no worker can end the app.
 """
 
 import os
+from collections.abc import Sequence
 
 from orlop.errors import OrlopError
+from orlop.text import visible
 from orlop_tui import messages
 from orlop_tui.gateway.jobs import Jobs
 
@@ -53,15 +55,16 @@ class Gateway(Jobs):
 
     # --- beside the stores
 
-    def copy(self, what: str, text: str) -> None:
-        """Put a text on the clipboard of the terminal; called from the app's own thread."""
+    def copy(self, what: str, text: str | Sequence[str]) -> None:
+        """Put a text, or lines of one, on the clipboard of the terminal; called from the app's own thread."""
         from orlop_tui.clipboard import copy
 
         driver = self._app._driver if self._app is not None else None
         if driver is None:
             return
         try:
-            how = copy(text, driver.write, os.environ)
+            whole = text if isinstance(text, str) else "\n".join(map(visible, text))
+            how = copy(whole, driver.write, os.environ, lines=not isinstance(text, str))
         except OrlopError as error:
             self._post(messages.Failed(None, "copy", error))
             return

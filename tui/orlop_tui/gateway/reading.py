@@ -4,14 +4,17 @@ import json
 import os
 from collections.abc import Callable, Sequence
 
+from orlop import __version__
 from orlop.fs import translate
 from orlop.intent import Intent
 from orlop.plan import Plan
 from orlop.records import Facet, Key
 from orlop_tui import messages
+from orlop_tui.format import masked_config
 from orlop_tui.gateway.journals import journal_of, past
 from orlop_tui.gateway.opening import Opening
 from orlop_tui.gateway.slots import Slot
+from orlop_tui.newfile import new_file
 
 
 class Reading(Opening):
@@ -98,6 +101,29 @@ class Reading(Opening):
             self._post(messages.PlanSaved(path))
 
         self._submit(self._readers, "save plan", None, work)
+
+    def snapshot(self, index: int, path: str) -> None:
+        """Write all that is known of a store to a file that is not there yet; as gzip where its name ends so."""
+
+        def work(_: Callable[[], bool]) -> None:
+            from orlop.snapshots.writing import write
+
+            store = self._slots[index].store
+            whole = os.path.expanduser(path)
+            file = new_file(whole, what="the snapshot", stores=[store.root.path])
+            with self._job(index) as progress, file as to:
+                written = write(
+                    store,
+                    to,
+                    masked_config=masked_config,
+                    program=f"orlop {__version__}",
+                    packed=whole.endswith(".gz"),
+                    space=False,
+                    progress=progress,
+                )
+            self._post(messages.SnapshotWritten(index, whole, written.images))
+
+        self._submit(self._readers, "snapshot", index, work)
 
 
 def _write_new(path: str, data: bytes) -> None:

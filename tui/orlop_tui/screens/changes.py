@@ -53,7 +53,8 @@ class Changes:
         """What is being applied; empty: nothing."""
         self._acted_on: tuple[Key, ...] = ()
         self._left_out = 0
-        self._journal_for = ""
+        self._journal_for: tuple[int, str] | None = None
+        """The store whose journal is being read, and what for."""
         self.can_stop = False
         """Whether what is under way changes no store, and ends with the program."""
         self._wanted: Intent | None = None
@@ -78,16 +79,32 @@ class Changes:
         if isinstance(plan, Refusal):
             browse.note(f"refused: {plan.action}", *plan.reasons)
             notice = RefusalNotice(plan, self._wanted, self)
-            browse.app.push_screen(notice, lambda _: self.plan_again(notice.consented) if notice.consented else None)
+            self._plan_failed(store)
+
+            def answered(_: object) -> None:
+                if notice.consented is not None:
+                    self.plan_again(store.index, notice.consented)
+
+            browse.app.push_screen(notice, answered)
             self._let_go(store, self._wanted)
             return
         top = browse.app.screen
         if isinstance(top, PlanDialog) and top.store is store:
-            top.planned_again(plan)
+            if top.is_planning:
+                top.planned_again(plan)
+        elif top is browse and store is not browse.store:
+            browse.say(f"a plan for {store.label} was made, but another store is shown by now: ask there again")
+            self._let_go(store, plan.intent)
         elif top is browse:
             hidden = self._hidden(store) if self._left_out else ()
             dialog = PlanDialog(store, self, plan, left_out=self._left_out, hidden=hidden, remarks=self._remarks)
             browse.app.push_screen(dialog, lambda chosen: self._decided(store, dialog, chosen))
+
+    def _plan_failed(self, store: OpenStore) -> None:
+        """Tell the dialog that asked for another plan that none comes."""
+        for screen in self._browse.app.screen_stack:
+            if isinstance(screen, PlanDialog) and screen.store is store:
+                screen.plan_failed()
 
     def _hidden(self, store: OpenStore) -> tuple[str, ...]:
         """The marked rows that are hidden, by name."""
@@ -188,9 +205,10 @@ class Changes:
             self._end()
         if store is not None and self._is_lost(message):
             self._let_go(store, self._wanted)
+        if message.action == "plan" and store is not None:
+            self._plan_failed(store)
         if message.action == "journal":
-            wanted, self._journal_for = self._journal_for, ""
-            return not wanted
+            return not self._journal_asked(message.index)
         if message.action == "unlock" and isinstance(message.error, NeedsStatement) and store is not None:
             self._ask_statement(store, message.error)
             return True
@@ -213,17 +231,29 @@ class Changes:
     def ask_journal(self, wanted: str = "") -> None:
         """Read the journal: for ``undo``, for the ``journal`` dialog, or only to know what is held."""
         store = self._browse.store
-        if store is not None and (wanted or not self._journal_for):
-            self._journal_for = wanted
+        if store is None:
+            return
+        waiting = self._journal_for is not None and self._journal_for[0] == store.index
+        if wanted or not waiting:
+            self._journal_for = (store.index, wanted) if wanted else None
             self._gateway.journal(store.index)
+
+    def _journal_asked(self, index: int | None) -> str:
+        """What the journal of a store that was read now is wanted for; empty: nothing but to know what is held."""
+        if self._journal_for is None or self._journal_for[0] != index:
+            return ""
+        wanted, self._journal_for = self._journal_for[1], None
+        return wanted
 
     def journal_ready(self, message: messages.JournalReady) -> None:
         """Take over what is held, and open what was asked for."""
         browse, store = self._browse, self._browse.stores[message.index]
-        wanted, self._journal_for = self._journal_for, ""
+        wanted = self._journal_asked(message.index)
         store.quarantine = sum(change.bytes for change in message.changes)
         store.changes = len(message.changes)
         browse.draw()
+        if store is not browse.store or browse.app.screen is not browse:
+            return  # the person went on to something else meanwhile
         if wanted == "undo":
             self._offer_undo(store, message.changes)
         elif wanted == "journal":
@@ -288,11 +318,9 @@ class Changes:
         """Ask whether a change of a store can be taken back."""
         self._gateway.preview(index, change)
 
-    def lock_or_unlock(self) -> None:
-        """Lock at once; unlock when the gateway could have the store's guard."""
-        browse, store = self._browse, self._browse.store
-        if store is None:
-            return
+    def lock_or_unlock(self, index: int) -> None:
+        """Lock a store at once; unlock it when the gateway could have its guard."""
+        browse, store = self._browse, self._browse.stores[index]
         if not store.unlocked:
             browse.say("asking for the store's lock …", Role.PLAIN)
             self._gateway.probe(store.index, offline=False)
@@ -326,25 +354,22 @@ class Changes:
         ask = Ask(f"Nothing proves that {store.words.the_engine} is stopped", "offline", lines, word="offline")
         self._browse.app.push_screen(ask, lambda text: self._gateway.probe(store.index, offline=True) if text else None)
 
-    def plan_again(self, intent: Intent) -> None:
-        """Ask for the same plan from what the store is now."""
-        if self._browse.store is not None:
-            self._wanted = intent
-            self._gateway.plan(self._browse.store.index, intent)
+    def plan_again(self, index: int, intent: Intent) -> None:
+        """Ask for a plan of the same from what the store is now."""
+        self._wanted = intent
+        self._gateway.plan(index, intent)
 
-    def plan_with_hidden(self, intent: Intent) -> None:
+    def plan_with_hidden(self, index: int, intent: Intent) -> None:
         """Ask for the same plan about every marked row, those that are hidden too."""
-        store = self._browse.store
-        if store is not None:
-            keys = tuple(row.key for row in store.listing.marked_rows())
-            self._acted_on = keys
-            self.plan_again(_widened(intent, keys))
+        keys = tuple(row.key for row in self._browse.stores[index].listing.marked_rows())
+        self._acted_on = keys
+        self.plan_again(index, _widened(intent, keys))
 
     def save_plan(self, plan: Plan, path: str) -> None:
         """Write a plan to a new file."""
         self._gateway.save_plan(plan, path)
 
-    def offer_copy(self, what: str, text: str) -> None:
+    def offer_copy(self, what: str, text: str | Sequence[str]) -> None:
         """Put a text on the clipboard."""
         self._gateway.copy(what, text)
 

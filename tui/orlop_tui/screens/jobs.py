@@ -135,7 +135,7 @@ class JobsPage(Page[Job]):
     def action_copy(self) -> None:
         target = self.target
         if isinstance(target, Entry):
-            self._desk.changes.offer_copy("log entry", str(target))
+            self._desk.changes.offer_copy("log entry", str(target).split("\n"))
             self.remark("the entry was sent to the clipboard", Role.GOOD)
         elif self._job is not None:
             self._desk.changes.offer_copy("job", f"{jobwords.title(self._job)}: {jobwords.standing(self._job)}")

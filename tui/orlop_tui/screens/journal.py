@@ -147,7 +147,7 @@ class JournalDialog(Dialog[Wish]):
         chosen = self._chosen()
         if chosen is not None:
             head = f"{chosen.id}  {words.moment(chosen.at)}  {chosen.state}  {chosen.action}"
-            self.host.offer_copy("change", "\n".join((head, *chosen.lines)))
+            self.host.offer_copy("change", (head, *chosen.lines))
 
     def action_undo(self) -> None:
         self._give("undo", _no_undo)

@@ -9,7 +9,7 @@ from orlop.records import Delta, Key, Snapshot
 from orlop_tui import format as words
 from orlop_tui import messages
 from orlop_tui.screens.comparing import Comparison, Side
-from orlop_tui.screens.dialog import Choice, Menu
+from orlop_tui.screens.dialog import Ask, Choice, Menu
 from orlop_tui.screens.frozen import FACETS, Frozen
 from orlop_tui.screens.lenskeys import LensKeys
 from orlop_tui.screens.raw import RawView, Record, records_of
@@ -31,6 +31,7 @@ class LookKeys(LensKeys):
         Binding("r", "raw", "the records of this image byte for byte", id="raw"),
         Binding("M", "sharing", "this image's layers, and which images share them", id="sharing"),
         Binding("C", "compare", "two marked images side by side, or this one in another store", id="compare"),
+        Binding("E", "snapshot", "write all that is known of this store to a file", id="snapshot"),
         Binding("f", "freeze", "freeze what is shown; then say what changed since", id="freeze"),
     ]
 
@@ -111,6 +112,20 @@ class LookKeys(LensKeys):
         now = self.store.snapshot.seen_at if self.store is not None else 0
         self.app.push_screen(Comparison(left, right, now))
 
+    # --- a file of all that is known
+
+    def action_snapshot(self) -> None:
+        store = self.store
+        if self._stopped_by("snapshot") or store is None:
+            return
+        ask = Ask("Write a snapshot", f"{store.kind}.orlop.gz: a new file, opened elsewhere by `orlop FILE`")
+        self.app.push_screen(ask, lambda path: self.gateway.snapshot(store.index, path) if path else None)
+
+    def snapshot_written(self, message: messages.SnapshotWritten) -> None:
+        said = f"a snapshot of {words.count(message.images, 'image')} is in {message.path}"
+        self.toast(said)
+        self.note(f"{said}; open it: {words.shell(['orlop', message.path])}")
+
     # --- what changed since
 
     def action_freeze(self) -> None:
@@ -136,6 +151,8 @@ class LookKeys(LensKeys):
         if frozen is None:
             return False
         frozen.after = message.delta.snapshot
+        if message.delta and not message.dated:
+            self.changes.store_changed(self.stores[message.index])
         self.draw_lines()
         return True
 

@@ -94,7 +94,7 @@ class RawView(Dialog[None]):
         self.draw(keep=True)
 
     def action_copy(self) -> None:
-        self._host.offer_copy(self._record.title, "\n".join(self._texts(None)))
+        self._host.offer_copy(self._record.title, self._texts(None))
 
     # --- what is said
 

@@ -61,4 +61,4 @@ class Since(Dialog[None]):
 
     def action_copy(self) -> None:
         lines = since_lines(self._frozen, 1000)
-        self._host.offer_copy("changes", "\n".join("".join(piece.text for piece in each.spans) for each in lines))
+        self._host.offer_copy("changes", ["".join(piece.text for piece in each.spans) for each in lines])
