@@ -126,6 +126,8 @@ def test_a_word_that_is_in_no_name_and_nearly_a_field_is_doubted() -> None:
     hay = Haystack(FEW)
     assert parse("stat:bad", now=NOW).doubt(hay) == "stat:bad is in no name, and no field; nearest: state:"
     assert parse("tage:bad nginx:latest", now=NOW).doubt(hay).endswith("nearest: tag:")
+    assert parse("source:app", now=NOW).doubt(hay).endswith("nearest: src:")
+    assert parse("repository:app", now=NOW).doubt(hay).endswith("nearest: repo:")
     assert parse("nginx:latest web:2", now=NOW).doubt(hay) == ""
 
 

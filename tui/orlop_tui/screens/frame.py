@@ -35,7 +35,7 @@ from orlop_tui.widgets.store_table import StoreTable, TableHead
 CHECKED_UNASKED = 20_000
 """Rows up to which a store is checked by itself whenever it changed; larger ones when pane 4 is opened."""
 
-_FILTER_HINT = "word  !word  repo: tag: state: layer:  own>100M  age>90d  Tab completes"
+_FILTER_HINT = "word  !word  repo: tag: state: src: layer:  own>100M  age>90d  Tab completes"
 
 
 class Frame(Screen[None]):
