@@ -255,6 +255,9 @@ class Browse(LookKeys):
             store.checking, store.findings_problem = False, f"could not be checked: {error}"
             self.draw_panes(keep=True)
             return
+        if action == "holders" and message.index is not None:
+            store = self.stores[message.index]
+            store.wanted_filter = store.listing.filter.text  # it waits for nothing any more
         self.say("")
         self.show_error(error)
 
@@ -336,8 +339,8 @@ class Browse(LookKeys):
             self.changes.ask_journal("journal")
 
     def action_lock(self) -> None:
-        if not self._stopped_by("lock"):
-            self.changes.lock_or_unlock()
+        if not self._stopped_by("lock") and self.store is not None:
+            self.changes.lock_or_unlock(self.store.index)
 
     # --- keys: copy, help, log, end
 

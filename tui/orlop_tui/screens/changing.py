@@ -15,7 +15,7 @@ from textual.widgets import Input
 
 from orlop import reference
 from orlop.errors import Malformed, OrlopError
-from orlop.intent import Clean, Repair
+from orlop.intent import Clean, Intent, Repair
 from orlop.plan import Plan
 from orlop.records import Row
 from orlop.text import masked
@@ -74,7 +74,7 @@ class Change(Dialog[str]):
         self.draw(keep=True)
 
     def action_lock(self) -> None:
-        self.host.lock_or_unlock()
+        self.host.lock_or_unlock(self.store.index)
 
     def action_apply(self) -> None:
         if reason := self.why_not():
@@ -130,6 +130,8 @@ class PlanDialog(Change):
         self._seen_at = store.snapshot.seen_at
         self._changed = False
         self._saving = False
+        self._planning: Intent | None = None
+        """What is being planned in place of what is shown; None: nothing."""
 
     does = "apply"
 
@@ -213,9 +215,23 @@ class PlanDialog(Change):
         self.draw(keep=True)
         self.remark("the store changed under this plan: p plans again")
 
+    @property
+    def is_planning(self) -> bool:
+        """Whether another plan was asked for, and did not come yet."""
+        return self._planning is not None
+
+    def plan_failed(self) -> None:
+        """The other plan does not come."""
+        if self.is_planning:
+            self._planning, self._widens = None, False
+            self.draw(keep=True)
+            self.remark("it could not be planned anew: this is the plan of before")
+
     def planned_again(self, plan: Plan) -> None:
-        """Show a newer plan in place of the old one."""
+        """Show a newer plan in place of the old one; what was typed for that counts no more."""
         same = plan.fingerprint == self.plan.fingerprint
+        self._planning = None
+        self.stop_asking()
         self.plan = plan
         if isinstance(plan.intent, Clean) and plan.intent.only is None:
             self._parts = plan.parts
@@ -227,6 +243,8 @@ class PlanDialog(Change):
         self.remark("planned again: the same steps" if same else "planned again: the steps differ, read them")
 
     def why_not(self) -> str:
+        if self.is_planning:
+            return "it is still being planned: wait until it is shown"
         if not self.plan.steps:
             return "nothing has to be changed: there is nothing to apply"
         return "the store changed under this plan: p plans again" if self._changed else super().why_not()
@@ -254,32 +272,42 @@ class PlanDialog(Change):
 
     def action_again(self) -> None:
         if self._changed:
-            self.remark("planning …", Role.FAINT)
-            self.host.plan_again(self.plan.intent)
+            self._plan(self._intent)
+
+    @property
+    def _intent(self) -> Intent:
+        """What is planned, or is about to be."""
+        return self.plan.intent if self._planning is None else self._planning
+
+    def _plan(self, intent: Intent) -> None:
+        """Have another plan made; what is shown cannot be done until that came."""
+        self._planning = intent
+        self.draw(keep=True)
+        self.remark("planning …", Role.FAINT)
+        self.host.plan_again(self.store.index, intent)
 
     def action_guess(self) -> None:
         """With what is likely, or without it again: another plan."""
-        if isinstance(self.plan.intent, Repair):
-            self.remark("planning …", Role.FAINT)
-            self.host.plan_again(replace(self.plan.intent, guess=not self.plan.intent.guess))
+        intent = self._intent
+        if isinstance(intent, Repair):
+            self._plan(replace(intent, guess=not intent.guess))
 
     def action_hidden(self) -> None:
         """The same plan about all marked rows."""
         if self._left_out:
-            self._widens = True
+            self._widens, self._planning = True, self.plan.intent
             self.remark("planning …", Role.FAINT)
-            self.host.plan_with_hidden(self.plan.intent)
+            self.host.plan_with_hidden(self.store.index, self.plan.intent)
 
     def action_tick(self, number: int) -> None:
         """With a part of the plan, or without it: another plan."""
-        intent = self.plan.intent
+        intent = self._intent
         if not isinstance(intent, Clean) or not 1 < len(self._parts) >= number:
             return
         name = self._parts[number - 1].name
         wanted = [part.name for part in self._parts if intent.wants(part.name) is not (part.name == name)]
         everything = len(wanted) == len(self._parts)
-        self.remark("planning …", Role.FAINT)
-        self.host.plan_again(replace(intent, only=None if everything else tuple(wanted)))
+        self._plan(replace(intent, only=None if everything else tuple(wanted)))
 
     def action_copy(self) -> None:
         self.host.offer_copy("command", self._command())
@@ -297,7 +325,7 @@ class PlanDialog(Change):
                 self.is_saved = True
                 self.stop_asking()
                 self.remark("")
-        elif text == self._consent and not self.why_not():
+        elif text and text == self._consent and not self.why_not():
             self.dismiss("apply")
         else:
             self.remark(self.why_not() or f"that is not {self._consent}; Esc keeps everything")

@@ -40,6 +40,8 @@ def why_not(action: str, now: Situation) -> str:
         return f"wait: {now.busy}"
     if name in _WRITES and store.frozen is not None:
         return "what is shown is frozen: f goes on"
+    if name in _OF_ROWS and store.awaits_filter:
+        return "the filter still waits for the store's answer: Esc takes it away"
     reason = _REASONS.get(name)
     return "" if reason is None else reason(store, now.target)
 
@@ -111,6 +113,9 @@ def _users(store: OpenStore, target: object | None) -> str:
 
 
 _NO_ROW = "no row is under the cursor"
+_OF_ROWS = frozenset({"mark_all", "range", "delete", "untag", "tag", "remove_repository", "latest", "repair", "verify"})
+"""What is about the rows that a person sees, or is about to see."""
+
 _REASONS: Mapping[str, Callable[[OpenStore, object | None], str]] = {
     "delete": _delete,
     "untag": _untag,

@@ -168,6 +168,11 @@ class OpenStore:
         return self.snapshot.partial
 
     @property
+    def awaits_filter(self) -> bool:
+        """Whether the rows are not yet those of the filter that was typed."""
+        return self.wanted_filter != self.listing.filter.text
+
+    @property
     def kind(self) -> str:
         return self.snapshot.identity.kind
 
