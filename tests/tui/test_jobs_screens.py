@@ -10,7 +10,7 @@ import pytest
 from orlop.errors import StorageFailure
 from orlop.finding import Finding, Severity
 from orlop.intent import Remove
-from orlop.records import Delta, Note, Trust
+from orlop.records import Delta, Flag, Note, Trust
 from orlop.space import ImageSpace, Part, Space, Use
 from orlop_tui import messages
 from orlop_tui.messages import Job, JobState
@@ -21,7 +21,7 @@ from orlop_tui.screens.jobs import JobsPage, VerifyMenu
 from orlop_tui.screens.journal import JournalDialog
 from orlop_tui.screens.spaceview import SpacePage
 from orlop_tui.widgets.shown import Pane
-from tests.tui.test_screens import MARKUP, OSC, PAST, ROWS, SEEN, Seat, StandIn, seated, snapshot
+from tests.tui.test_screens import MARKUP, OSC, PAST, ROWS, SEEN, Seat, StandIn, row, seated, snapshot
 
 GIGA = 1_000_000_000
 NONE: frozenset[Any] = frozenset()
@@ -347,6 +347,19 @@ async def test_waste_leads_to_the_clean_up_and_quarantine_to_the_journal() -> No
         assert isinstance(seat.top, CleanDialog)
         await seat.press("escape", "i", "j", "j", "c")
         assert isinstance(seat.top, JournalDialog)
+
+
+async def test_images_without_a_name_are_counted_and_lead_to_the_clean_up() -> None:
+    spare = row(None, 77)
+    used = row(None, 78, flags=frozenset({Flag.UNTAGGED, Flag.IN_USE}))
+    both = tuple(ImageSpace(key=each.key, names=(), bytes=2 * GIGA, own=GIGA) for each in (spare, used))
+    gateway = StandIn(snapshot((*ROWS, spare, used)))
+    async with seated(gateway=gateway, size=(80, 24)) as seat:
+        await seat.press("i")
+        await seat.tell(messages.SpaceReady(0, replace(SPACE, images=both), SEEN))
+        assert "1.0 GB of 1 image without a name: c, then n" in seat.screen
+        await seat.press("c")
+        assert isinstance(seat.top, CleanDialog)
 
 
 async def test_the_path_and_the_command_are_copied() -> None:

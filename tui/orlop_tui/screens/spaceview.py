@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from textual.binding import Binding, BindingType
 
-from orlop.records import Key
+from orlop.records import Condition, Flag, Key
 from orlop.space import ImageSpace, Part, Space, Use
 from orlop_tui import format as words
 from orlop_tui.messages import JobState
@@ -26,6 +26,7 @@ WIDE = 120
 _TALL = 24
 """Lines from which the picture of the whole has room."""
 _CLEANED = (Use.UNREFERENCED, Use.UNRECORDED, Use.DEBRIS)
+_KEPT = {Flag.IN_USE, Flag.PARENT, Flag.CHILD, Flag.REFERRER, Flag.BUSY}
 _ROLES = {Use.UNKNOWN: Role.BAD, Use.OTHER: Role.FAINT, Use.HIDDEN: Role.FAINT}
 
 
@@ -207,6 +208,9 @@ class SpacePage(Page[Wish]):
         yield BLANK
         if space.waste:
             yield line(span(f"{words.size(space.waste)} that nothing needs or only an undo would", Role.WARN))
+        if spare := self._spare(space):
+            own = words.size(sum(image.own or 0 for image in spare))
+            yield line(span(f"{own} of {words.count(len(spare), 'image')} without a name: c, then n", Role.WARN))
         total = sum(part.bytes for part in space.parts)
         if total == space.disk and not space.differences:
             yield line(span(f"the parts are all that du -x counts: {words.exact_size(space.disk)}", Role.FAINT))
@@ -215,6 +219,16 @@ class SpacePage(Page[Wish]):
         for text in (counted, *(words.sized(words.shortened(one)) for one in space.differences)):
             for part in fold(text, width):
                 yield line(span(part, Role.WARN))
+
+    def _spare(self, space: Space) -> Sequence[ImageSpace]:
+        """Images that a clean-up would take if it were told to take what has no name."""
+        rows = {(row.key.scope, row.key.id): row for row in self.store.snapshot.rows}
+        found = []
+        for image in space.images:
+            row = rows.get((image.key.scope, image.key.id))
+            if row and Flag.UNTAGGED in row.flags and not _KEPT & row.flags and row.condition is Condition.SOUND:
+                found.append(image)
+        return found
 
     def _notes(self, width: int) -> Iterable[Line]:
         """What the store was said of when it was read."""
@@ -315,7 +329,7 @@ class SpacePage(Page[Wish]):
             self.dismiss(Wish("journal"))
         elif use is Use.UPLOADS and self.store.words.has_uploads:
             self.dismiss(Wish("uploads"))
-        elif use in _CLEANED or use is None:
+        elif use in _CLEANED or use is None or (self.store.space and self._spare(self.store.space)):
             self.dismiss(Wish("clean"))
         else:
             self.remark("something needs this; c cleans up what nothing needs")
