@@ -37,12 +37,12 @@ def test_without_a_file_everything_is_the_default(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_command_line_beats_the_environment_beats_the_file(write: Write) -> None:
-    environ = write('theme = "nord"\nmouse = false\n[keys]\ndelete = "D"\n')
+    environ = write('theme = "nord"\nmouse = false\n[keys]\ndelete = "delete"\n')
     path = environ["ORLOP_CONFIG"]
     assert [(one.name, one.value, one.origin) for one in load(environ).each()] == [
         ("theme", "nord", path),
         ("mouse", False, path),
-        ("keys.delete", "D", path),
+        ("keys.delete", "delete", path),
     ]
     environ |= {"ORLOP_THEME": "gruvbox", "ORLOP_MOUSE": "yes"}
     found = load(environ)
@@ -94,8 +94,8 @@ def test_the_environment_must_say_yes_or_no(write: Write) -> None:
 
 
 def test_keys_are_spelled_by_their_characters() -> None:
-    assert checked({"delete": "D", "lock": "!, f5", "quit": "ctrl+g"}, "x") == {
-        "delete": "D",
+    assert checked({"delete": "W", "lock": "!, f5", "quit": "ctrl+g"}, "x") == {
+        "delete": "W",
         "lock": "exclamation_mark,f5",
         "quit": "ctrl+g",
     }
@@ -115,6 +115,9 @@ def test_two_actions_can_change_places() -> None:
         ({"delete": "q"}, "q would mean both delete", "give quit another key"),
         ({"delete": "j"}, "j would mean both delete", "give down another key"),
         ({"delete": "W", "quit": "W"}, "W would mean both delete", "another key"),
+        ({"delete": "D"}, "keys.delete: D does what a dialog shows", "another key"),
+        ({"quit": "shift+d"}, "keys.quit: shift+d does what a dialog shows", "another key"),
+        ({"undo": "U"}, "keys.undo: U does what a dialog shows", "another key"),
     ],
 )
 def test_keys_that_cannot_be_are_named(keys: dict[str, str], why: str, do: str) -> None:
@@ -132,7 +135,7 @@ def test_every_action_that_has_a_name_says_what_it_does() -> None:
 def test_what_config_show_prints_can_be_the_file(
     write: Write, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    environ = write('[keys]\ndelete = "D"\n')
+    environ = write('[keys]\ndelete = "delete"\n')
     monkeypatch.setenv("ORLOP_CONFIG", environ["ORLOP_CONFIG"])
     assert main(["config", "show"]) == 0
     printed = capsys.readouterr().out

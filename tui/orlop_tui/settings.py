@@ -6,8 +6,8 @@
     mouse = false                 # the terminal keeps the mouse
 
     [keys]                        # an action's name, and the keys that do it
-    delete = "D"
-    journal = "ctrl+j, J"
+    delete = "delete"
+    journal = "ctrl+g, J"
 
 The names of actions are those that ``orlop config show`` lists. Every setting knows
 where it comes from. What the file says wrongly is an error that names the line's key
@@ -149,7 +149,7 @@ def _settings(path: str, table: Mapping[str, object]) -> Iterator[tuple[str, obj
 
 def _keys(path: str, value: object) -> Iterator[tuple[str, object]]:
     if not isinstance(value, Mapping):
-        raise _wrong(path, "keys is no table", 'write [keys], and below it lines such as delete = "D"')
+        raise _wrong(path, "keys is no table", 'write [keys], and below it lines such as delete = "delete"')
     for name, keys in value.items():
         text = _string(path, f"keys.{name}", keys)
         if not text.strip(", "):

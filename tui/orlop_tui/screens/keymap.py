@@ -27,6 +27,12 @@ _TERMINALS = {
 }
 """Keys that no action can have, and whose they are."""
 
+_APPLIES = {"D", "shift+d"}
+"""Keys that do what a dialog shows: were one to open a dialog, too, the same key twice would change a store."""
+_ENDS = {"F", "U", "shift+f", "shift+u"}
+"""The same of the dialog about a change that was cut off."""
+_LEAD_TO_ENDS = frozenset({"undo", "journal"})
+
 _NAMED = frozenset(key.value for key in Keys)
 
 
@@ -94,6 +100,9 @@ def _keys(name: str, text: str, path: str) -> Iterator[str]:
             raise _wrong(path, why, "write a character, f1, or a name such as ctrl+g, pagedown, shift+left")
         if key in _TERMINALS:
             raise _wrong(path, f"keys.{name}: {key} is {_TERMINALS[key]}", "choose another key")
+        if key in _APPLIES or (key in _ENDS and name in _LEAD_TO_ENDS):
+            why = f"keys.{name}: {key} does what a dialog shows, and must not be the key that opens one"
+            raise _wrong(path, why, "choose another key")
         yield _character_to_key(key) if len(key) == 1 else key
 
 
