@@ -1,6 +1,8 @@
 """``check --content``: hashed once, remembered, within a budget, and told in bytes."""
 
 import os
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -10,8 +12,11 @@ import pytest
 from orlop import kinds
 from orlop.finding import Finding, Severity
 from orlop.samples import RegistrySample, make_registry, make_rkt
+from orlop.verified import Proof
 from orlop_tui import format
-from orlop_tui.cli import check
+from orlop_tui.cli import check, hashing
+from orlop_tui.cli.arguments import parser
+from orlop_tui.cli.output import Output
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Ran, Small
@@ -142,3 +147,43 @@ def test_a_layer_that_could_not_be_hashed_takes_the_word_all_away(registry: Regi
         assert "as far as they can be read" in check.summary(store, (hindered,), whole=True, content=True)
     finally:
         store.close()
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_what_was_verified_is_kept_where_a_signal_ends_the_check(
+    registry: RegistrySample, cache: Path, ending: signal.Signals
+) -> None:
+    arguments = parser().parse_args(["check", registry.path, "--content"])
+    [store] = kinds.open_all(registry.path)
+
+    def check_until_the_signal() -> None:
+        with hashing.under_way(store, arguments, Output()) as how:
+            assert how.hashing is not None
+            assert how.hashing.verified is not None
+            how.hashing.verified.add([Proof(digest="sha256:1", version="1", at=1)])
+            signal.raise_signal(ending)
+
+    with pytest.raises((SystemExit, KeyboardInterrupt)):
+        check_until_the_signal()
+    store.close()
+    [kept] = cache.rglob("*.verified")
+    assert kept.stat().st_size > 0
+
+
+def test_what_was_verified_is_kept_once_a_minute_too(
+    registry: RegistrySample, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    arguments = parser().parse_args(["check", registry.path, "--content"])
+    [store] = kinds.open_all(registry.path)
+    with hashing.under_way(store, arguments, Output()) as how:
+        assert how.hashing is not None
+        assert how.hashing.verified is not None
+        how.hashing.verified.add([Proof(digest="sha256:1", version="1", at=1)])
+        how.progress.step("contents", 1, 2)
+        assert list(cache.rglob("*.verified")) == []
+        now += 61
+        how.progress.step("contents", 2, 2)
+        assert len(list(cache.rglob("*.verified"))) == 1
+    store.close()

@@ -47,7 +47,7 @@ def _findings(
     """Every finding, worst first; as JSON at once, as they come."""
     found = []
     with how.meter:
-        for finding in store.check(keys, content=content, progress=how.meter, hashing=how.hashing):
+        for finding in store.check(keys, content=content, progress=how.progress, hashing=how.hashing):
             output.record(objects.finding(finding, store.identity.scope))
             found.append(finding)
     return sorted(found, key=lambda finding: finding.severity)

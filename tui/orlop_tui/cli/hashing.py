@@ -3,16 +3,19 @@
 import argparse
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from orlop.errors import OrlopError
+from orlop.progress import Progress
 from orlop.store import Hashing, Store
 from orlop_tui import format, hashed
 from orlop_tui.cli.exits import Usage
 from orlop_tui.cli.history import seconds
 from orlop_tui.cli.output import Meter, Output, print_error, say
+from orlop_tui.cli.saving import ending_tidily
 
 if TYPE_CHECKING:
     from orlop.verified import VerifiedCache
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 _SIZE = re.compile(r"([0-9]{1,12})([KMGT]?)(i?)B?", re.ASCII)
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 _NICENESS = 10
+_EVERY = 60.0
+"""Seconds between two times that the memory is written down."""
 
 
 def refuse_without_content(arguments: argparse.Namespace) -> None:
@@ -41,6 +46,8 @@ class UnderWay:
 
     def __init__(self, hashing: Hashing | None) -> None:
         self.meter = Meter()
+        self.progress: Progress = self.meter
+        """What the check tells how far it is."""
         self.hashing = hashing
 
     @property
@@ -74,7 +81,7 @@ class UnderWay:
 def under_way(store: Store, arguments: argparse.Namespace, output: Output) -> Iterator[UnderWay]:
     """While a store is checked: what was verified before is at hand, and what is verified now is kept.
 
-    It is kept also where Ctrl-C or an error ends the check.
+    It is kept also where Ctrl-C, SIGTERM or an error ends the check, and once a minute meanwhile.
     """
     if not arguments.content:
         yield UnderWay(None)
@@ -91,11 +98,29 @@ def under_way(store: Store, arguments: argparse.Namespace, output: Output) -> It
         output.note(f"note: {cache.why}")
     _be_gentle()
     how = UnderWay(Hashing(verified=cache, again=arguments.again, budget=budget))
-    try:
-        yield how
-    finally:
-        _keep(cache)
+    how.progress = _Keeping(how.meter, cache)
+    with ending_tidily():
+        try:
+            yield how
+        finally:
+            _keep(cache)
     output.record(how.object())
+
+
+class _Keeping:
+    """Progress that writes down once a minute what was verified so far: no power cut loses more than that."""
+
+    def __init__(self, inner: Progress, cache: "VerifiedCache") -> None:
+        self._inner = inner
+        self._cache = cache
+        self._next = time.monotonic() + _EVERY
+
+    def step(self, what: str, done: int, total: int) -> None:
+        self._inner.step(what, done, total)
+        if time.monotonic() >= self._next:
+            with suppress(OrlopError):  # it is tried again, and said at the end
+                self._cache.save()
+            self._next = time.monotonic() + _EVERY
 
 
 def _keep(cache: "VerifiedCache") -> None:
