@@ -5,8 +5,11 @@ from dataclasses import replace
 from textual.widgets import Input
 
 from orlop.errors import Changed
+from orlop.finding import Repair as Cure
+from orlop.finding import Severity
 from orlop.intent import Clean, Intent, Remove, Repair, Untag
 from orlop.plan import Part, Plan
+from orlop_tui import messages
 from orlop_tui.screens.asking import CleanDialog
 from orlop_tui.screens.changing import PlanDialog, UndoDialog
 from tests.tui.test_screens import FINDINGS, PAST, ROWS, StandIn, nothing_was_changed, plan_for, row, seated, snapshot
@@ -64,6 +67,20 @@ async def test_names_of_hidden_rows_are_taken_away_too_once_that_is_asked_for() 
         await seat.press("space", "space", "slash", *"batch", "enter", "T", "h")
         names = tuple(each.key.name or "" for each in ROWS[:2])
         assert [call[0] for call in seat.gateway.calls("plan")] == [Untag(names=names[:1]), Untag(names=names)]
+
+
+async def test_beside_damage_what_is_no_fault_is_not_asked_to_be_put_right() -> None:
+    bad = FINDINGS[0]
+    twice = replace(bad, rule="DK20", severity=Severity.INFORMATION, repair=Cure.REMOVE)
+    async with seated(unlocked=True) as seat:
+        await seat.press(*"jjjj")
+        await seat.tell(messages.Findings(0, (bad, twice)))
+        await seat.press("P")
+        assert [call[0] for call in seat.gateway.calls("plan")] == [Repair(findings=(bad.identity,))]
+        await seat.press("escape")
+        await seat.tell(messages.Findings(0, (twice,)))
+        await seat.press("P")
+        assert seat.gateway.calls("plan")[-1][0] == Repair(findings=(twice.identity,))
 
 
 async def test_what_cannot_be_proved_wants_a_word() -> None:

@@ -116,7 +116,7 @@ class ChangeKeys(PaneKeys):
         groups: list[tuple[str, str, Sequence[Finding]]] = []
         if isinstance(target, ToFinding):
             groups.append(("t", f"this finding: {target.finding.rule}", (target.finding,)))
-        groups.append(("r", "of this row, what can be put right", [one for one in mine if one.repair is not None]))
+        groups.append(("r", "of this row, what can be put right", _worth_repairing(mine)))
         proved = [one for one in store.findings or () if one.repair is Cure.REBUILD]
         groups.append(("a", "of the whole store, what can be proved", proved))
         return [
@@ -161,6 +161,12 @@ class ChangeKeys(PaneKeys):
             return [target.remote] if target.remote.url else []
         records = self._shown.remotes if isinstance(self._shown.remotes, tuple) else ()
         return [one for one in records if isinstance(one, Remote) and one.url]
+
+
+def _worth_repairing(findings: Sequence[Finding]) -> Sequence[Finding]:
+    """What a repair can act on; beside damage, what is no fault would only be refused."""
+    able = [one for one in findings if one.repair is not None]
+    return [one for one in able if one.severity.is_damage] or able
 
 
 def _counted(found: Sequence[Finding]) -> str:
