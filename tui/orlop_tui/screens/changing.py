@@ -159,6 +159,9 @@ class PlanDialog(Change):
         lines = list(labelled("Space", words.plan_space(self.plan), width, role=Role.STRONG))
         if not self.plan.steps:
             lines += labelled("Steps", "none: nothing has to be changed", width, role=Role.GOOD)
+        if isinstance(self.plan.intent, Clean):
+            since = f"what changed after {words.moment(self.plan.intent.before)} stays; Esc, c, a: another age"
+            lines += labelled("Age", since, width, role=Role.PLAIN)
         lines += self._ticks(width)
         for word, text in words.plan_lines(self.plan, full=False, listed=self.listed):
             lines += labelled(word, text, width)
