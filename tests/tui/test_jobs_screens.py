@@ -136,6 +136,14 @@ async def test_the_status_line_says_how_far_a_job_is(size: tuple[int, int], said
         await seat.tell(job(JobState.DONE, worked=95.0, hashed=29_400_000_000))
         assert not seat.screen.splitlines()[-2].rstrip().endswith("left")
         assert "done: no fault in 29.4 GB, in 1 min 35 s, 309.5 MB/s" in seat.screen
+        assert "P repairs" not in seat.screen
+
+
+async def test_after_faults_were_found_the_next_keys_are_said() -> None:
+    async with seated() as seat:
+        await seat.tell(job())
+        await seat.tell(job(JobState.DONE, worked=5.0, hashed=29_400_000_000, found=2))
+        assert "verify the whole store found 2 faults: p shows where, P repairs" in seat.screen
 
 
 async def test_rows_say_that_they_are_being_verified() -> None:

@@ -102,7 +102,10 @@ class JobKeys(ChangeKeys):
         else:
             self.logbook.note(f"{about}: {jobwords.standing(job)}")
             if job.what == "verify":
-                self.say(f"{jobwords.title(job)} {jobwords.standing(job)}", Role.BAD if job.found else Role.GOOD)
+                said = jobwords.standing(job)
+                if job.found and job.state is JobState.DONE:  # its figures are in the log
+                    said = f"found {words.count(job.found, 'fault')}: p shows where, P repairs"
+                self.say(f"{jobwords.title(job)} {said}", Role.BAD if job.found else Role.GOOD)
 
     def _show_rows_of_jobs(self) -> None:
         """Rows that are being verified say so in place of their state."""
