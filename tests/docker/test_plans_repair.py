@@ -16,7 +16,7 @@ from orlop.errors import NotFound
 from orlop.finding import Finding
 from orlop.intent import Repair
 from orlop.journal import Journal
-from orlop.plan import Plan, Refusal
+from orlop.plan import Plan, Quarantine, Refusal
 from orlop.progress import Silent
 from orlop.records import Key
 from orlop.samples.docker import Image
@@ -408,6 +408,34 @@ def test_all_short_names_at_once(data_root: Any) -> None:
     lose(mending, "overlay2/l")
     mending.mend("DK10")
     assert tree(mending.data.path) == whole
+
+
+def with_records_that_name_each_others_folders(data_root: Any, number: int) -> tuple[Mending, Image]:
+    mending, image = stacked(data_root)
+    other = mending.data.image({"z": b"zz"}, names=["other:1"])
+    for one, two in ((image.layers[number], other.layers[0]), (other.layers[0], image.layers[number])):
+        mending.data.write(mending.record(one, "cache-id"), two.cache_id.encode())
+    return mending, image
+
+
+def test_lists_by_which_layers_are_mounted_are_not_bent_to_records_that_nothing_proves(data_root: Any) -> None:
+    mending, image = with_records_that_name_each_others_folders(data_root, 0)
+    found = [one for one in mending.findings() if one.rule == "DK10"]
+    assert {one.subject for one in found} > {layer.chain_id for layer in image.layers[1:]}
+    made = mending.plan("DK10")
+    assert isinstance(made, Refusal)
+    assert len([why for why in made.reasons if "does not prove to be" in why]) == len(found)
+
+
+def test_nothing_is_written_into_a_folder_that_goes(data_root: Any) -> None:
+    mending, _ = with_records_that_name_each_others_folders(data_root, 2)
+    lose(mending, "containers")
+    mending.data.write("containers/.keep", b"")
+    found = {one.rule for one in mending.findings(content=True)}
+    made = mending.mend(*found, content=True)
+    gone = [step.path for step in made.steps if isinstance(step, Quarantine) and step.kind == "folder"]
+    assert gone
+    assert not [step.path for step in made.steps for folder in gone if step.path.startswith(f"{folder}/")]
 
 
 def test_what_a_rebuilt_record_brings_to_light_is_told_and_does_no_harm(data_root: Any) -> None:

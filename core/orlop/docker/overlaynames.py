@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 from orlop.docker import layout
+from orlop.docker.layerproof import Proofs
 from orlop.docker.model import Model
 from orlop.docker.overlaylinks import below, is_name
 from orlop.docker.planning import Steps
@@ -22,14 +23,17 @@ _LOWER_LIMIT = 64 * 1024
 class ShortNames:
     """The names of one store, and the steps that put them right."""
 
-    def __init__(self, steps: Steps, model: Model) -> None:
+    def __init__(self, steps: Steps, model: Model, proofs: Proofs) -> None:
         """Read the names.
 
         Args:
             steps: the plan in the making.
             model: the store as it will be once its records are put right.
+            proofs: what decides between a record and a list that contradict each other.
         """
         self._steps = steps
+        self._proofs = proofs
+        self._proven: dict[str, bool] = {}
         self._model = model
         self._root = steps.root
         self._stacks = dict(self._known_stacks())
@@ -41,17 +45,16 @@ class ShortNames:
         self._names: dict[str, str] = {}
         self._done: set[str] = set()
 
-    def mend(self, cache_id: str) -> bool:
-        """Put right the name of a folder, its link, and its list of the layers below; False where nothing tells them.
+    def mend(self, cache_id: str) -> str:
+        """Put right the name of a folder, its link, and its list of the layers below; why not, else empty.
 
         Raises:
             NoPermission, StorageFailure
         """
         if cache_id not in self._stacks:
-            return False
+            return "the records of its layers do not tell what it stands on: repair those first"
         self._own(cache_id)
-        self._lower(cache_id)
-        return True
+        return self._lower(cache_id)
 
     def folders(self) -> tuple[str, ...]:
         """Cache ids of all folders whose stack is known."""
@@ -136,7 +139,7 @@ class ShortNames:
 
     def _own(self, cache_id: str) -> None:
         """The file ``link`` of a folder, and the link that it names."""
-        if cache_id in self._done:
+        if cache_id in self._done or self._steps.goes(f"overlay2/{cache_id}"):
             return
         self._done.add(cache_id)
         name = self._name(cache_id)
@@ -155,29 +158,60 @@ class ShortNames:
                 if cache_id in stack:
                     self._lower(upper)
 
-    def _lower(self, cache_id: str) -> None:
-        """The file ``lower`` of a folder, and the names that it lists."""
+    def _lower(self, cache_id: str) -> str:
+        """The file ``lower`` of a folder, and the names that it lists; why it cannot be put right, else empty."""
         stack = self._stacks[cache_id]
         path = f"overlay2/{cache_id}/lower"
         key = f"{cache_id}/lower"
-        if key in self._done:
-            return
+        if key in self._done or self._steps.goes(path):
+            return ""
         self._done.add(key)
+        listed = self._text(path, _LOWER_LIMIT).split(":")
+        if stack and self._is_true(listed, stack):
+            return ""
+        wrong = self._contradicted(cache_id, listed, stack)
+        if wrong:
+            return f"its list leads to other layers, and overlay2/{wrong} does not prove to be what its record says"
         if not stack:
             if self._steps.move(path):
                 self._steps.say("repair", path, "moved aside, the layer stands on none")
-            return
-        if self._is_true(path, stack):
-            return
+            return ""
         for lower in stack:
             self._own(lower)
         text = ":".join(f"l/{self._name(lower)}" for lower in stack)
         if self._steps.replace(path, text.encode("utf-8", "surrogateescape")):
             self._steps.say("repair", path, f"lists the {len(stack)} layers below, as their records have them")
+        return ""
 
-    def _is_true(self, path: str, stack: Sequence[str]) -> bool:
+    def _contradicted(self, cache_id: str, listed: Sequence[str], stack: Sequence[str]) -> str:
+        """A folder whose record says other than a list by which the engine can mount, and that cannot be proved.
+
+        The engine mounts by the lists alone: where records name wrong folders, what it serves is right.
+        """
+        targets = [self._targets.get(entry.removeprefix("l/"), "") for entry in listed]
+        leads = [target.removeprefix("../").removesuffix("/diff") for target in targets if target]
+        if all(other in stack or not self._is_folder(other) for other in leads):
+            return ""
+        doubted = (cache_id, *(lower for lower in stack if lower not in leads))
+        return next((one for one in doubted if not self._is_proven(one)), "")
+
+    def _is_folder(self, cache_id: str) -> bool:
+        try:
+            return is_name(cache_id) and self._root.stat(f"overlay2/{cache_id}").kind == "folder"
+        except OrlopError:
+            return False
+
+    def _is_proven(self, cache_id: str) -> bool:
+        """Whether the files of a folder hash to what its layer's record says; one of a container is as it is."""
+        if cache_id not in self._proven:
+            layers = [layer for layer in self._model.layers.values() if layer.cache_id == cache_id]
+            self._proven[cache_id] = all(
+                self._proofs.hashed(layer, cache_id, layer.diff_id or "", layer.parent).matches for layer in layers
+            )
+        return self._proven[cache_id]
+
+    def _is_true(self, entries: Sequence[str], stack: Sequence[str]) -> bool:
         """Whether a list leads to the right folders, or will once their own names are put right."""
-        entries = self._text(path, _LOWER_LIMIT).split(":")
         if len(entries) != len(stack):
             return False
         for entry, lower in zip(entries, stack, strict=True):

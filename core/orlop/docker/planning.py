@@ -54,12 +54,20 @@ class Steps:
         """Add a step as it is."""
         self.steps.append(step)
 
+    def goes(self, path: str) -> bool:
+        """Whether what is at a path goes, by itself or with what is above it."""
+        return any(above in self._moved for above in _upwards(path))
+
     def replace(self, path: str, new: bytes, *, mode: int = 0o644, folders: int = 0o700) -> bool:
-        """Let a file hold these bytes; False where it does. What is no file there is moved aside.
+        """Let a file hold these bytes; False where it does, or goes with what is above it.
+
+        What is no file there is moved aside.
 
         Raises:
             NoPermission, StorageFailure
         """
+        if self.goes(os.path.dirname(path)):
+            return False
         try:
             found = self.root.stat(path)
         except NotFound:
@@ -87,7 +95,7 @@ class Steps:
         Raises:
             NoPermission, StorageFailure
         """
-        if any(above in self._moved for above in _upwards(path)):
+        if self.goes(path):
             return False
         try:
             if not self._removal.add(path):

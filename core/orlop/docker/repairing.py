@@ -396,13 +396,16 @@ class _Mending:
         if self.model.driver != "overlay2":
             raise _not_found(path, "only overlay2 has short names")
         if self._names is None:
-            self._names = ShortNames(self.steps, self._after())  # rules are sorted: records come first
+            self._names = ShortNames(self.steps, self._after(), self._proofs)  # rules are sorted: records come first
         if not subject:
             return self._all_names(path)
         layer = self._after().layers.get(subject)
         cache_id = layer.cache_id if layer is not None else subject
-        if cache_id is None or not self._names.mend(cache_id):
-            return "the records of its layers do not tell what it stands on: repair those first"
+        if cache_id is None:
+            return "its record does not name its folder: repair that first (DK04)"
+        why = self._names.mend(cache_id)
+        if why:
+            return why
         self.steps.images.update(self.model.users_of.get(subject, ()))
         return ""
 
