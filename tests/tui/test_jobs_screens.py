@@ -235,7 +235,8 @@ async def test_a_failed_job_stays_in_the_log_whole_and_can_be_copied() -> None:
         for text in ("what  a file cannot be read", "where image/redis␛", f"why   {MARKUP}", "do    look at the disk"):
             assert text in seat.screen
         await seat.press("j", "y")
-        what, text = seat.gateway.calls("copy")[-1]
+        what, lines = seat.gateway.calls("copy")[-1]
+        text = "\n".join(lines)
         assert what == "log entry"
         assert "look at the disk" in text
         assert "\x1b" not in text

@@ -149,8 +149,8 @@ async def test_the_journal_tells_of_each_change_whether_it_can_be_taken_back() -
         await seat.press("c")
         (copied,) = gateway.calls("copy")
         assert copied[0] == "change"
-        assert copied[1].startswith("c1  ")
-        assert copied[1].endswith("quarantine image/x")
+        assert copied[1][0].startswith("c1  ")
+        assert copied[1][-1].endswith("quarantine image/x")
         await seat.press("j")
         assert "it was taken back already" in seat.screen
         assert gateway.calls("preview") == [("c1",)]
