@@ -311,8 +311,12 @@ def test_a_hostile_store_sends_nothing_of_its_own_to_the_terminal(spawn: Spawn, 
     terminal = spawn("-m", "orlop_tui", hostile_store, COLUMNS="140", LINES="50")
     terminal.until_shown("ok/0")
     walk(terminal)
-    terminal.type("iLdDq")
-    terminal.type("\x03\x03")
+    for key in "dD":
+        terminal.type(key)
+        settle(terminal)
+    terminal.type("\x1b")
+    settle(terminal)
+    terminal.type("q")
     assert terminal.ended() == 0
     assert_given_back(terminal.text)
     drawn = shown(terminal.text)
