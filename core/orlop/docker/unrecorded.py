@@ -103,6 +103,8 @@ def doubts(model: Model) -> Iterator[str]:
     for chain_id, layer in sorted(model.layers.items()):
         if layer.cache_id is None or "cache-id" in layer.problems:
             yield f"it may be the data of layer {chain_id}, whose record does not name its folder"
+        elif not layer.data:
+            yield f"it may be the data of layer {chain_id}, whose folder is gone: repair that first (DK07)"
     for name, mount in sorted(model.mounts.items()):
         if mount.mount_id is None:
             yield f"it may be what container {name} wrote, whose mount record does not name its folder"
