@@ -2,7 +2,8 @@
 
 One file for each store in a folder of the user's. It is compact, so that a hundred
 thousand entries load in milliseconds, and ends in a hash of itself: torn or
-written over, it is worth nothing and is begun anew. An entry is found by a hash of
+written over, it is worth nothing and is begun anew; nor is it believed where somebody
+else owns it, or may write to it or to its folder. An entry is found by a hash of
 what was verified and of the version that the file had, so none can ever stand for
 other bytes of another file; bytes that rot under an unchanged version are what
 verifying again is for, and why the date is always shown.
@@ -44,6 +45,7 @@ _SECOND = 1_000_000_000
 _TICKS = 50_000_000
 _COARSE = 2 * _SECOND
 """The same where a file system keeps whole seconds, or every other one."""
+_OTHERS_WRITE = 0o022
 _NOTHING = bytes(16)
 _GONE = _VALUE.pack(0, _NOTHING)
 
@@ -229,6 +231,10 @@ def _key(digest: str, version: str) -> bytes:
 def _read(root: Root, name: str) -> tuple[dict[bytes, bytes], str]:
     """The entries of a file, and why there are none."""
     try:
+        if not all(
+            found.uid == os.geteuid() and not found.mode & _OTHERS_WRITE for found in map(root.stat, ("", name))
+        ):
+            return {}, f"others could have written {root.path}/{name}, so what it says was verified is not believed"
         data = root.read(name, len(_MAGIC) + MOST * _SIZE + _SUM)
     except NotFound:
         return {}, ""

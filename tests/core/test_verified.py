@@ -108,6 +108,21 @@ def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
     assert victim.read_bytes() == before
 
 
+@pytest.mark.parametrize("open_to_others", ["the file", "its folder"])
+def test_what_others_could_have_written_is_not_believed(tmp_path: Path, open_to_others: str) -> None:
+    folder = tmp_path / "cache"
+    kept(folder, Proof(digest=A, version="1", at=5))
+    opened = file_of(folder) if open_to_others == "the file" else folder
+    opened.chmod(0o777)
+    cache = VerifiedCache(str(folder), "store")
+    assert (len(cache), cache.why != "") == (0, True)
+    cache.add([Proof(digest=B, version="1", at=5)])
+    cache.save()
+    assert cache.find(A, "1") is None
+    opened.chmod(0o700)
+    assert len(VerifiedCache(str(folder), "store")) == 1
+
+
 def test_nobody_else_may_read_it(tmp_path: Path) -> None:
     folder = tmp_path / "cache"
     kept(folder, Proof(digest=A, version="1", at=5))
