@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from orlop.errors import StorageFailure
 from orlop.intent import Clean, Intent
 from orlop.plan import Plan
@@ -178,3 +180,23 @@ async def test_a_plan_is_disarmed_by_a_change_that_a_frozen_screen_does_not_show
         await answered(seat, changed(snapshot(ROWS[1:]), removed=[ROWS[0].key]))
         await seat.press("D")
         assert nothing_was_changed(seat.gateway)
+
+
+# --- what hides marks
+
+
+@pytest.mark.parametrize("size", [(60, 12), (80, 24), (120, 40)])
+async def test_how_many_marks_are_hidden_is_said_at_every_size(size: tuple[int, int]) -> None:
+    async with seated(size=size) as seat:
+        await seat.press("space", "space", "space")
+        assert "3 marked, frees 3.0 MB, 0 hidden" in seat.screen
+
+
+async def test_marks_that_a_filter_hides_come_back_with_the_key_that_is_named() -> None:
+    async with seated() as seat:
+        await seat.press("space", "slash", *"nothing-is-called-so", "enter", "d")
+        assert "all 1 marked rows are hidden: Esc shows" in seat.screen
+        await seat.press("escape")
+        assert "1 marked" in seat.screen
+        await seat.press("d")
+        assert len(seat.gateway.calls("plan")) == 1

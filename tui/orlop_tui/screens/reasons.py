@@ -58,7 +58,7 @@ def _targets(store: OpenStore, target: object | None) -> str:
     targets = store.listing.targets()
     if targets.keys:
         return ""
-    return f"all {targets.left_out} marked rows are hidden: m shows them" if targets.left_out else _NO_ROW
+    return f"all {targets.left_out} marked rows are hidden: Esc shows more rows" if targets.left_out else _NO_ROW
 
 
 def _row(store: OpenStore, target: object | None) -> str:

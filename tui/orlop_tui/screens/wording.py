@@ -58,6 +58,10 @@ def bare_header(title: str | None, width: int, *said: str) -> list[Span]:
     return pieces
 
 
+_NARROW = 80
+"""Columns from which it is said beside marks when the store was seen."""
+
+
 def live_word(store: OpenStore) -> str:
     """Whether what is shown follows the disk."""
     if store.frozen is None:
@@ -76,8 +80,8 @@ def status(store: OpenStore, *, bad_filter: str, width: int = WIDE) -> list[Span
     seen = time.strftime("%H:%M:%S", time.localtime(store.looked_at / 1e9))
     pieces = [span(live_word(store)), span(f"  seen {seen}"), _BAR]
     pieces += [span(f"sort {listing.sort.column} {listing.sort.arrow}"), _BAR]
-    if width < WIDE and listing.targets().marked and listing.is_narrowed:
-        pieces = []
+    if width < WIDE and listing.targets().marked:
+        pieces = [] if listing.is_narrowed or width < _NARROW else pieces[:3]
     waits = store.wanted_filter != listing.filter.text
     pieces.append(span(f"filter {store.wanted_filter} …" if waits else f"filter {listing.filter.text or 'none'}"))
     for on, text in ((listing.only_marked, "marked only"), (listing.only_problems, "problems only")):
