@@ -130,7 +130,7 @@ class OrlopApp(SafeApp, inherit_bindings=False):
 
     def check_message_enabled(self, message: Message) -> bool:
         """Once the app is ending, answers of the gateway interest nobody."""
-        late = self._exit and type(message).__module__ == messages.__name__
+        late = (self._exit or not self._screen_stack) and type(message).__module__ == messages.__name__
         return not late and super().check_message_enabled(message)
 
     async def on_unmount(self) -> None:

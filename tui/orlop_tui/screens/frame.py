@@ -281,6 +281,8 @@ class Frame(Screen[None]):
             chosen += [("/", "filter", "filter"), ("s", "sort", "sort")]
             locked = self.store is None or not self.store.unlocked
             chosen.append(("!", "unlock", "lock") if locked else ("z", "undo", "undo"))
+            chosen += [("p", "problems", "problems_only"), ("V", "verify", "verify"), ("c", "clean", "clean")]
+            chosen += [("i", "bytes", "space")]
         hints = [KeyHint(key, label, action, not self.why_not(action)) for key, label, action in chosen]
         return [hint._replace(key=self._key_now(hint)) for hint in hints + help_and_quit]
 

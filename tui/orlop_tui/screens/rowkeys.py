@@ -155,6 +155,7 @@ class RowKeys(Frame):
         entry = self.entry
         entry.display = True
         self.set_focus(entry)
+        entry.select_all()  # what is typed takes the place of the last filter; an arrow key keeps it
 
     def on_input_changed(self, message: Input.Changed) -> None:
         message.stop()

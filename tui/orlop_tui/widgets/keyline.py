@@ -9,7 +9,7 @@ from textual.strip import Strip
 
 from orlop_tui.widgets.lines import Painted, Role, Span
 
-MOST = 8
+MOST = 14
 """Keys on the line at most; the help has all of them."""
 
 
@@ -44,7 +44,8 @@ class KeyLine(Painted):
 
     def show(self, hints: Iterable[KeyHint]) -> None:
         """Put other keys there, the most important first."""
-        chosen = tuple(hints)[:MOST]
+        given = tuple(hints)
+        chosen = given if len(given) <= MOST else given[: MOST - 2] + given[-2:]
         if chosen != self.hints:
             self.hints = chosen
             self.refresh()
