@@ -363,6 +363,25 @@ def test_data_that_has_another_name_is_no_waste_beside_the_layer_that_lacks_it(m
     assert Path(mending.data.at(mending.record(image.layers[0], "cache-id"))).read_text() == STRAY
 
 
+@pytest.mark.parametrize("file", ["cache-id", "mount-id"])
+@pytest.mark.parametrize("names", ["another's", "nobody's"])
+def test_a_folder_is_kept_whose_record_names_another_one(mending: Mending, file: str, names: str) -> None:
+    image = mending.data.image({"a": b"a"}, {"b": b"b"}, names=["app:1"])
+    identity = mending.data.container("worker", image)
+    record = (
+        mending.record(image.layers[1]) if file == "cache-id" else f"{layout.mounts(mending.data.driver)}/{identity}"
+    )
+    mending.data.write(f"{record}/{file}", (image.layers[0].cache_id if names == "another's" else STRAY).encode())
+    store = mending.open()
+    try:
+        plan = store.plan(Clean(before=1 << 62))
+        assert isinstance(plan, Plan)
+        assert [step.path for step in plan.steps] == []
+        assert "DK11" not in {one.rule for one in mending.findings(all_of_them=True) if not one.subject}
+    finally:
+        store.close()
+
+
 # --- short names of overlay2 ------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ still works has lost its name of a folder.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -94,8 +94,13 @@ def folders(
     return tuple(owners.of(name, join(above, name)) for name in names)
 
 
-def doubts(model: Model) -> Iterator[str]:
-    """Why a folder that nothing names may be somebody's all the same, each one clause; none where it cannot be."""
+def doubts(model: Model, there: Container[str]) -> Iterator[str]:
+    """Why a folder that nothing names may be somebody's all the same, each one clause; none where it cannot be.
+
+    Args:
+        model: what the last read found.
+        there: names of the folders that there are.
+    """
     needed = (layout.layerdb(model.driver), layout.CONTAINERS, layout.IMAGE)
     for part in model.unreadable:
         if part.path.startswith((*(f"{path}/" for path in needed[:2]), *needed)):
@@ -108,9 +113,23 @@ def doubts(model: Model) -> Iterator[str]:
     for name, mount in sorted(model.mounts.items()):
         if mount.mount_id is None:
             yield f"it may be what container {name} wrote, whose mount record does not name its folder"
+        elif mount.container_known and mount.mount_id not in there:
+            yield f"it may be what container {name} wrote, whose mount record names a folder that is not there"
     for identity, container in sorted(model.containers.items()):
         if container.driver in ("", model.driver) and identity not in model.mounts:
             yield f"it may be what container {container.name or identity} wrote, which has no mount record"
+    yield from _named_twice(model)
+
+
+def _named_twice(model: Model) -> Iterator[str]:
+    """Records that name one folder: one of them does not name its own."""
+    whose: dict[str | None, str] = {}
+    named = [(layer.cache_id, f"layer {chain_id}") for chain_id, layer in sorted(model.layers.items())]
+    named += [(mount.mount_id, f"container {name}") for name, mount in sorted(model.mounts.items())]
+    for folder, who in named:
+        first = whose.setdefault(folder, who)
+        if folder is not None and first is not who:
+            yield f"it may belong to {who}, whose record names the folder of {first}"
 
 
 class _Owners:
@@ -122,7 +141,7 @@ class _Owners:
         self._may_be_made = before is not None or model.engine is not EngineState.STOPPED
         self._known = dict(_recorded(root, model))
         self._mounted = _mounted(root, model, proc)
-        self._doubt = next(doubts(model), "")
+        self._doubt = next(doubts(model, frozenset(names)), "")
         self._cache_unread = next((p.why for p in model.unreadable if p.path == layout.BUILD_CACHE), "")
         left = {name.removesuffix("-init") for name in names if name not in self._known and _ID.fullmatch(name)}
         self._cached: frozenset[str] = frozenset()
