@@ -11,9 +11,10 @@ from orlop.samples import DataRoot, make
 from orlop_tui.app import OrlopApp
 from orlop_tui.gateway import Gateway
 from orlop_tui.screens.comparing import Side, compared
-from orlop_tui.screens.frozen import record_changes
+from orlop_tui.screens.frozen import Frozen, record_changes
 from orlop_tui.screens.raw import hex_lines
 from orlop_tui.screens.sharing import sharing_lines
+from orlop_tui.screens.since import since_lines
 from orlop_tui.widgets.lines import Line, LinesView
 
 
@@ -179,3 +180,17 @@ async def test_a_snapshot_of_the_store_is_written_and_can_be_opened(path: str, t
     (store,) = kinds.open_all(str(file))
     assert len(store.rows().rows) > 20
     store.close()
+
+
+def test_what_changed_and_who_shares_are_never_cut(path: str) -> None:
+    (store,) = kinds.open_all(path)
+    rows = store.rows()
+    store.close()
+    lines = texts(since_lines(Frozen(before=replace(rows, rows=()), after=rows), 74))
+    name = next(row.key.name for row in rows.rows if row.key.name and "@" in row.key.name)
+    assert max(map(len, lines)) <= 74
+    assert name.partition("@")[2] in "".join(each[10:] for each in lines)
+    key = Key("", "sha256:" + "ab" * 32, name)
+    said = texts(sharing_lines(detail("a", layer("l", 1, key.id)), {key.id: key}, 74))
+    assert max(map(len, said)) <= 74
+    assert name.partition("@")[2] in "".join(each[4:] for each in said)

@@ -31,7 +31,7 @@ class LookKeys(LensKeys):
         Binding("r", "raw", "the records of this image byte for byte", id="raw"),
         Binding("M", "sharing", "this image's layers, and which images share them", id="sharing"),
         Binding("C", "compare", "two marked images side by side, or this one in another store", id="compare"),
-        Binding("E", "snapshot", "write all that is known of this store to a file", id="snapshot"),
+        Binding("E", "snapshot", "write a snapshot file: all that is known of this store", id="snapshot"),
         Binding("f", "freeze", "freeze what is shown; then say what changed since", id="freeze"),
     ]
 

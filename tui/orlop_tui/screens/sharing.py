@@ -11,7 +11,7 @@ from orlop.text import visible
 from orlop_tui import format as words
 from orlop_tui.screens.dialog import Dialog
 from orlop_tui.widgets.keyline import KeyHint
-from orlop_tui.widgets.lines import BLANK, Line, LinesView, Role, fit, line, span
+from orlop_tui.widgets.lines import BLANK, Line, LinesView, Role, fit, fold, line, span
 
 _HEAD = 40
 """Cells before the first image's column."""
@@ -32,7 +32,7 @@ def sharing_lines(detail: Detail, names: Mapping[str, Key], width: int) -> Seque
     counted = Counter(image for layer in detail.layers for image in set(layer.shared_with))
     order = sorted(counted, key=lambda image: (-counted[image], _name(names, image)))
     columns = order[: min(len(_LETTERS), max((width - _HEAD) // 2, 1))]
-    return [*_table(detail.layers, columns), BLANK, *_legend(detail.layers, order, columns, names)]
+    return [*_table(detail.layers, columns), BLANK, *_legend(detail.layers, order, columns, names, width)]
 
 
 def _table(layers: Sequence[LayerRecord], columns: Sequence[str]) -> Iterator[Line]:
@@ -49,7 +49,7 @@ def _table(layers: Sequence[LayerRecord], columns: Sequence[str]) -> Iterator[Li
 
 
 def _legend(
-    layers: Sequence[LayerRecord], order: Sequence[str], columns: Sequence[str], names: Mapping[str, Key]
+    layers: Sequence[LayerRecord], order: Sequence[str], columns: Sequence[str], names: Mapping[str, Key], width: int
 ) -> Iterator[Line]:
     own = sum(layer.size or 0 for layer in layers if not layer.shared_with)
     whole = sum(layer.size or 0 for layer in layers)
@@ -60,10 +60,10 @@ def _legend(
         letter = _LETTERS[number] if number < len(columns) else " "
         size = words.size(sum(layer.size or 0 for layer in mine))
         said = f"  {words.count(len(mine), 'layer')}, {size}"
-        yield line(
-            span(f" {letter}  ", Role.KEY), span(visible(_name(names, image))), span(said, Role.FAINT),
-            target=names.get(image), copy=image,
-        )  # fmt: skip
+        head = f" {letter}  "
+        for part in fold(visible(_name(names, image)) + said, width - len(head)):
+            yield line(span(head, Role.KEY), span(part), target=names.get(image), copy=image)
+            head = " " * len(head)
 
 
 def _name(names: Mapping[str, Key], image: str) -> str:

@@ -1,6 +1,7 @@
 """What a store gained and lost since it was frozen: rows, mappings, remote records, uploads."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -9,7 +10,7 @@ from orlop_tui import format as words
 from orlop_tui.screens.dialog import Dialog, Host
 from orlop_tui.screens.frozen import FACETS, Change, Frozen, changes, record_changes
 from orlop_tui.widgets.keyline import KeyHint
-from orlop_tui.widgets.lines import BLANK, Line, Role, fit, line, span
+from orlop_tui.widgets.lines import BLANK, Line, Role, fit, labelled, line, span
 
 _MOST = 500
 """Lines of one sort that are shown."""
@@ -29,15 +30,16 @@ def since_lines(frozen: Frozen, width: int) -> Sequence[Line]:
     for what in ("name", "image", "mapping", "remote record", "upload"):
         of = [change for change in found if change.what == what]
         if of:
-            lines += _group(what, of)
+            lines += _group(what, of, width)
     return lines if found else [*lines, line(span("nothing changed", Role.FAINT))]
 
 
-def _group(what: str, found: Sequence[Change]) -> Iterable[Line]:
+def _group(what: str, found: Sequence[Change], width: int) -> Iterable[Line]:
     yield line(span(words.count(len(found), what), Role.HEADING))
     for change in found[:_MOST]:
         size = f"  {words.size(change.bytes)}" if change.bytes is not None else ""
-        yield line(span(fit(change.word, 10), Role.LABEL), span(change.text), span(size, Role.FAINT), copy=change.copy)
+        for part in labelled(change.word, change.text + size, width, margin=10):
+            yield replace(part, copy=change.copy)
     if len(found) > _MOST:
         yield line(span(f"… and {len(found) - _MOST} more; c copies all", Role.FAINT))
     yield BLANK
