@@ -88,7 +88,8 @@ def test_a_terminal_gets_blocks_and_whole_lines_only(
     lines = orlop("df", sample.path).out.splitlines()
 
     assert any("█" in line for line in lines)
-    assert [line for line in lines[1:] if format.cells(line) > 100] == []
+    said = [line.replace(sample.path, "/var/lib/docker") for line in lines[1:]]  # a path is never cut
+    assert [line for line in said if format.cells(line) > 100] == []
     assert "\x1b" not in "".join(lines)
 
 

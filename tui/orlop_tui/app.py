@@ -130,8 +130,15 @@ class OrlopApp(SafeApp, inherit_bindings=False):
 
     def check_message_enabled(self, message: Message) -> bool:
         """Once the app is ending, answers of the gateway interest nobody."""
-        late = (self._exit or not self._screen_stack) and type(message).__module__ == messages.__name__
-        return not late and super().check_message_enabled(message)
+        return not self._is_late(message) and super().check_message_enabled(message)
+
+    async def _dispatch_message(self, message: Message) -> None:
+        """The same for an answer that came before the end and is looked at after it, when no screen is left."""
+        if not self._is_late(message):
+            await super()._dispatch_message(message)
+
+    def _is_late(self, message: Message) -> bool:
+        return (self._exit or not self._screen_stack) and type(message).__module__ == messages.__name__
 
     async def on_unmount(self) -> None:
         self.gateway.close()
