@@ -382,6 +382,17 @@ def test_a_folder_is_kept_whose_record_names_another_one(mending: Mending, file:
         store.close()
 
 
+def test_names_come_back_beside_an_image_that_goes_for_a_pull(mending: Mending) -> None:
+    image = mending.data.image({"a": b"a"}, names=["app:1"])
+    tags = Path(mending.data.at(layout.tag_file(mending.data.driver)))
+    tags.write_bytes(tags.read_bytes()[:-1])
+    Path(mending.data.at(mending.file(image.layers[0], "a"))).write_bytes(b"b")
+    made = mending.mend("DK01", "DK08", guess=True, content=True)
+    assert ("DK02", layout.tag_file(mending.data.driver), "app:1") in made.reveals
+    assert {one.rule for one in mending.findings()} == {"DK02"}
+    assert mending.pullable(image)
+
+
 # --- short names of overlay2 ------------------------------------------------------------
 
 

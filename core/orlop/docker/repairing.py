@@ -79,6 +79,8 @@ class _Mending:
         self.steps = Steps(root, model)
         self._proofs = Proofs(root, model)
         self._tags: TagMap | None = None
+        self._guessed: dict[str, str] = {}
+        """Names that come back, each with its image."""
         self._names: ShortNames | None = None
         self._judged: dict[str, str] = {}
         self._rebuilt: dict[str, Layer] = {}
@@ -128,6 +130,9 @@ class _Mending:
             for step in plan.steps:
                 self.steps.put(step)
             self.steps.reasons.extend(plan.reasons)
+        for text, image in self._guessed.items():
+            if self.steps.goes(layout.config(self.model.driver, image)):
+                self.steps.reveals.add(("DK02", layout.tag_file(self.model.driver), text))
         self._reveal()
 
     # --- names -------------------------------------------------------------------
@@ -148,6 +153,7 @@ class _Mending:
         names = ReferenceMap({})
         for name in found:
             names.put(name.repository, name.text, name.image)
+            self._guessed[name.text] = name.image
             self.steps.say("repair", name.text, f"means {name.image}, a guess: {name.because}")
             self.steps.images.add(name.image)
         for remark in remarks:
