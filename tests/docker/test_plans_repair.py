@@ -476,6 +476,16 @@ def test_lists_by_which_layers_are_mounted_are_not_bent_to_records_that_nothing_
     assert len([why for why in made.reasons if "does not prove to be" in why]) == len(found)
 
 
+def test_a_layers_list_stays_where_a_container_names_its_folder(data_root: Any) -> None:
+    mending = Mending(data_root("overlay2"))
+    image = mending.data.image({"a": b"a"}, {"b": b"b"}, {"c": b"c"}, names=["app:1"])
+    identity = mending.data.container("worker", image)
+    middle = image.layers[1].cache_id
+    mending.data.write(f"{layout.mounts('overlay2')}/{identity}/mount-id", middle.encode())
+    assert [one.subject for one in mending.findings() if one.rule == "DK10"] == [middle]
+    assert isinstance(mending.plan("DK10"), Refusal)
+
+
 def test_nothing_is_written_into_a_folder_that_goes(data_root: Any) -> None:
     mending, _ = with_records_that_name_each_others_folders(data_root, 2)
     lose(mending, "containers")

@@ -36,7 +36,15 @@ class ShortNames:
         self._proven: dict[str, bool] = {}
         self._model = model
         self._root = steps.root
-        self._stacks = dict(self._known_stacks())
+        self._stacks: dict[str, list[str]] = {}
+        twice: set[str] = set()
+        for cache_id, stack in self._known_stacks():
+            if (
+                self._stacks.setdefault(cache_id, stack) != stack
+            ):  # one of two records names a folder that is not its own
+                twice.add(cache_id)
+        for cache_id in twice:
+            del self._stacks[cache_id]
         self._targets = dict(self._known_targets())
         self._written = {cache_id: self._text(layout.link_file(cache_id), _NAME_LIMIT) for cache_id in self._stacks}
         self._claims: dict[str, list[str]] = {}
