@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from orlop.errors import StorageFailure
-from orlop.intent import Clean, Intent
-from orlop.plan import Plan
+from orlop.intent import Clean, Intent, Repair
+from orlop.plan import Plan, Refusal
 from orlop.records import Holding
 from orlop_tui import messages
 from orlop_tui.screens.changing import PlanDialog, UndoDialog, UnfinishedDialog
 from tests.tui.test_screens import (
+    FINDINGS,
     PAST,
     ROWS,
     STORE,
@@ -105,6 +106,27 @@ async def test_a_plan_that_nobody_asked_of_a_dialog_does_not_take_its_place() ->
         before = dialog.plan
         await answered(seat, messages.PlanReady(0, plan_for(Clean(before=1))))
         assert dialog.plan is before
+
+
+async def test_consent_to_a_refused_plan_reaches_the_dialog_that_asked_for_it() -> None:
+    gateway = StandIn(snapshot())
+    repair = Repair(findings=(FINDINGS[0].identity,))
+
+    def plans(intent: Intent) -> Plan | Refusal:
+        refused = len(gateway.calls("plan")) > 0 and isinstance(intent, Repair) and not intent.guess
+        return Refusal(action="repair", reasons=("a guess is needed",)) if refused else plan_for(intent)
+
+    async with seated(gateway, (120, 40), unlocked=True) as seat:
+        seat.app.browse.changes.plan(repair)
+        await seat.settle()
+        dialog = seat.top
+        assert isinstance(dialog, PlanDialog)
+        gateway.plans = plans
+        await answered(seat, changed(snapshot(ROWS[1:]), removed=[ROWS[0].key]))
+        await seat.press("p")
+        await seat.press("x")
+        assert seat.top is dialog
+        assert dialog.plan.intent == replace(repair, guess=True)
 
 
 async def test_a_plan_comes_too_late_for_a_store_that_is_no_longer_shown() -> None:

@@ -82,7 +82,12 @@ class Changes:
             self._plan_failed(store)
 
             def answered(_: object) -> None:
-                if notice.consented is not None:
+                if notice.consented is None:
+                    return
+                asked = [each for each in browse.app.screen_stack if isinstance(each, PlanDialog)]
+                if asked and asked[-1].store is store:
+                    asked[-1].plan_anew(notice.consented)
+                else:
                     self.plan_again(store.index, notice.consented)
 
             browse.app.push_screen(notice, answered)

@@ -275,14 +275,14 @@ class PlanDialog(Change):
 
     def action_again(self) -> None:
         if self._changed:
-            self._plan(self._intent)
+            self.plan_anew(self._intent)
 
     @property
     def _intent(self) -> Intent:
         """What is planned, or is about to be."""
         return self.plan.intent if self._planning is None else self._planning
 
-    def _plan(self, intent: Intent) -> None:
+    def plan_anew(self, intent: Intent) -> None:
         """Have another plan made; what is shown cannot be done until that came."""
         self._planning = intent
         self.draw(keep=True)
@@ -293,7 +293,7 @@ class PlanDialog(Change):
         """With what is likely, or without it again: another plan."""
         intent = self._intent
         if isinstance(intent, Repair):
-            self._plan(replace(intent, guess=not intent.guess))
+            self.plan_anew(replace(intent, guess=not intent.guess))
 
     def action_hidden(self) -> None:
         """The same plan about all marked rows."""
@@ -310,7 +310,7 @@ class PlanDialog(Change):
         name = self._parts[number - 1].name
         wanted = [part.name for part in self._parts if intent.wants(part.name) is not (part.name == name)]
         everything = len(wanted) == len(self._parts)
-        self._plan(replace(intent, only=None if everything else tuple(wanted)))
+        self.plan_anew(replace(intent, only=None if everything else tuple(wanted)))
 
     def action_copy(self) -> None:
         self.host.offer_copy("command", self._command())
