@@ -382,6 +382,22 @@ def test_a_folder_is_kept_whose_record_names_another_one(mending: Mending, file:
         store.close()
 
 
+def test_data_that_half_a_layer_names_stays_while_a_record_does_not_name_its_own(mending: Mending) -> None:
+    image = mending.data.image({"a": b"a"}, names=["app:1"])
+    lose(mending, mending.record(image.layers[0], "cache-id"))
+    half = f"{layout.transactions(mending.data.driver)}/write-set-123"
+    mending.data.write(f"{half}/cache-id", image.layers[0].cache_id.encode())
+    store = mending.open()
+    try:
+        plan = store.plan(Clean(before=1 << 62))
+        assert isinstance(plan, Plan)
+        assert [step.path for step in plan.steps] == [half]
+    finally:
+        store.close()
+    mending.mend("DK04", "DK15")
+    assert mending.findings(content=True) == []
+
+
 def test_names_come_back_beside_an_image_that_goes_for_a_pull(mending: Mending) -> None:
     image = mending.data.image({"a": b"a"}, names=["app:1"])
     tags = Path(mending.data.at(layout.tag_file(mending.data.driver)))

@@ -151,6 +151,8 @@ class _Owners:
     def of(self, name: str, path: str) -> DataFolder:
         """Whose a folder is."""
         owner, because, subject = self._known.get(name) or (*self._judged(name, path), "")
+        if owner is Owner.DEBRIS and self._doubt:  # a layer, or a container, may need it as well
+            owner, because = Owner.UNKNOWN, self._doubt
         return DataFolder(name=name, path=path, owner=owner, because=because, subject=subject)
 
     def _judged(self, name: str, path: str) -> tuple[Owner, str]:
