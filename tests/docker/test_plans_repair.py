@@ -398,6 +398,17 @@ def test_data_that_half_a_layer_names_stays_while_a_record_does_not_name_its_own
     assert mending.findings(content=True) == []
 
 
+def test_one_folder_is_never_found_for_two_layers(mending: Mending) -> None:
+    image = mending.data.image({"a": b"a"}, {"b": b"b"}, names=["app:1"])
+    records = [mending.data.at(mending.record(layer, "cache-id")) for layer in image.layers]
+    for layer in image.layers:
+        lose(mending, mending.record(layer, "cache-id"))
+    lose(mending, mending.folder(image.layers[0]))  # vfs has the files of the lower layer in the upper one's folder too
+    mending.mend("DK04")
+    found = [Path(path).read_text() for path in records if os.path.exists(path)]
+    assert len(found) == len(set(found))
+
+
 def test_names_come_back_beside_an_image_that_goes_for_a_pull(mending: Mending) -> None:
     image = mending.data.image({"a": b"a"}, names=["app:1"])
     tags = Path(mending.data.at(layout.tag_file(mending.data.driver)))

@@ -32,6 +32,8 @@ class Proofs:
         self._root = root
         self._model = model
         self._folders: tuple[str, ...] | None = None
+        self._given: dict[str, str] = {}
+        """Folders that were found, each with the chain id of its layer: none is of two."""
 
     # --- parent and diff -------------------------------------------------------
 
@@ -93,7 +95,10 @@ class Proofs:
     def cache_id(self, layer: Layer, parent: str | None, diff_id: str) -> str | None:
         """The folder that holds a layer's files, found among those that nothing names; None where none proves to."""
         for name in self._candidates():
+            if self._given.get(name, layer.chain_id) != layer.chain_id:
+                continue
             if self._may_hold(layer, name, parent) and self.hashed(layer, name, diff_id, parent).matches:
+                self._given[name] = layer.chain_id
                 return name
         return None
 
