@@ -235,6 +235,16 @@ def test_a_layer_that_nothing_needs_takes_space_only(shop: Shop) -> None:
     assert only(shop, "DK12", shop.record(shop.web)).severity is Severity.SPACE
 
 
+def test_two_tags_of_one_image_are_no_call_to_remove_it(shop: Shop) -> None:
+    shop.data.tag("web:2", shop.web.id)
+    store = shop.open()
+    try:
+        (twice,) = (f for f in store.check(None, content=False, progress=Silent()) if f.title == "duplicate-tags")
+    finally:
+        store.close()
+    assert (twice.rule, twice.names, twice.repair) == ("DK20", ("web:1", "web:2"), None)
+
+
 def test_a_mount_without_its_container_is_found(shop: Shop) -> None:
     shutil.rmtree(shop.at(layout.container(shop.container)))
     assert only(shop, "DK13", shop.at(layout.mounts(shop.driver)) / shop.container).containers == (shop.container,)

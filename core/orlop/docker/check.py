@@ -486,7 +486,7 @@ def _untagged(model: Model) -> Iterator[Finding]:
         for repository, tags in _tags_by_repository(model, names):
             if len(tags) > 1:
                 detail = f"{len(tags)} tags of {repository} lead to the same image: {', '.join(tags)}"
-                yield finding(
+                twice = finding(
                     model,
                     "DK20",
                     path,
@@ -496,6 +496,7 @@ def _untagged(model: Model) -> Iterator[Finding]:
                     title="duplicate-tags",
                     subject=repository,
                 )
+                yield replace(twice, repair=None)  # an image with two names lacks nothing
 
 
 def _tags_by_repository(model: Model, names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
