@@ -31,7 +31,7 @@ TAGS = 20
 """Images, and tags, of one repository."""
 SHARED = 4
 """Layers of an image that it shares with others of its repository; the lowest is that of all repositories."""
-OWN = 3
+OWN = 8
 """Layers of its own."""
 
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
