@@ -82,9 +82,7 @@ class Slot:
         return structure
 
 
-def open_all(
-    path: str, progress: "Progress", early: "Callable[[Snapshot], None] | None" = None
-) -> "Sequence[Store]":
+def open_all(path: str, progress: "Progress", early: "Callable[[Snapshot], None] | None" = None) -> "Sequence[Store]":
     """The stores at a path; raises what `orlop.kinds.open_all` does."""
     from orlop import kinds  # not before the first paint
 
