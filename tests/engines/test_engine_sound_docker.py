@@ -174,13 +174,13 @@ STAGES = """
 FROM base:1.0 AS first
 COPY exit /exit
 RUN ["/exit"]
-COPY one /work/one
+COPY one /files/one
 FROM first AS second
-COPY two /work/two
+COPY two /files/two
 RUN ["/exit"]
 FROM scratch
-COPY --from=first /work /from/first
-COPY --from=second /work/two /from/two
+COPY --from=first /files /from/first
+COPY --from=second /files/two /from/two
 ENV A=1
 """
 FILES = {"exit": b"", "pause": b"", "one": b"1" * 5000, "two": b"2" * 3000}
