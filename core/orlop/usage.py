@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from heapq import nsmallest
 from typing import Generic, TypeAlias, TypeVar
 
+from orlop.errors import OrlopError
 from orlop.fs import Root, join, split, translate
 from orlop.progress import Progress
 from orlop.space import ImageSpace, Part, Space, Use
@@ -351,6 +352,14 @@ def _above(path: str) -> Iterator[str]:
 
 
 # --- what it makes -------------------------------------------------------------
+
+
+def names_in(root: Root, path: str) -> list[str]:
+    """What is in a folder, for claims on each; nothing where it cannot be listed, which `measure` then tells."""
+    try:
+        return root.names(path)
+    except OrlopError:
+        return []
 
 
 def group(title: str, use: Use, parts: Iterable[Part], *, path: str = "", remark: str = "") -> Part:

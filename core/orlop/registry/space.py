@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from orlop import incoming, journal
-from orlop.errors import OrlopError
 from orlop.fs import Root, join
 from orlop.progress import Progress
 from orlop.records import Key
@@ -13,7 +12,7 @@ from orlop.registry.checkfinding import GRACE
 from orlop.registry.marking import mark
 from orlop.registry.model import Manifest, Model, Repository, State
 from orlop.space import ImageSpace, Part, Space, Use
-from orlop.usage import Usage, group, measure, needed_by, space_of
+from orlop.usage import Usage, group, measure, names_in, needed_by, space_of
 
 
 class Account(NamedTuple):
@@ -37,7 +36,7 @@ def space(root: Root, model: Model, *, progress: Progress) -> Space:
 
 def _claims(root: Root, model: Model) -> dict[str, Account]:
     """Every path that is counted for something."""
-    found: dict[str, Account] = {name: Account("beside", name) for name in _names(root, "")}
+    found: dict[str, Account] = {name: Account("beside", name) for name in names_in(root, "")}
     top = model.base.partition("/")[0]
     for folder in ("", model.base, place.blobs(model.base), place.repositories(model.base)):
         if folder:
@@ -53,17 +52,9 @@ def _claims(root: Root, model: Model) -> dict[str, Account]:
             found[upload.path] = Account("upload", upload.path)
     for stray in model.foreign:
         found[stray.path] = Account("foreign", stray.path)
-    found |= {join(journal.CHANGES, name): Account("change", name) for name in _names(root, journal.CHANGES)}
+    found |= {join(journal.CHANGES, name): Account("change", name) for name in names_in(root, journal.CHANGES)}
     found[incoming.FOLDER] = Account("incoming")
     return found
-
-
-def _names(root: Root, path: str) -> list[str]:
-    """What is in a folder; nothing where it cannot be listed, which the walk tells."""
-    try:
-        return root.names(path)
-    except OrlopError:
-        return []
 
 
 class _Counting:

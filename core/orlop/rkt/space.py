@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from orlop import incoming, journal
-from orlop.errors import OrlopError
 from orlop.fs import Root, join
 from orlop.progress import Progress
 from orlop.rkt import layout
@@ -12,7 +11,7 @@ from orlop.rkt.leftovers import FOREIGN, LOCK_FILE
 from orlop.rkt.model import Image, Model, State, Tree
 from orlop.rkt.rows import key_of
 from orlop.space import ImageSpace, Part, Space, Use
-from orlop.usage import Usage, group, measure, needed_by, space_of
+from orlop.usage import Usage, group, measure, names_in, needed_by, space_of
 
 
 class Account(NamedTuple):
@@ -36,7 +35,7 @@ def space(root: Root, model: Model, *, progress: Progress) -> Space:
 
 def _claims(root: Root, model: Model) -> dict[str, Account]:
     """Every path that is counted for something."""
-    found = {name: Account("top", name) for name in _names(root, "")}
+    found = {name: Account("top", name) for name in names_in(root, "")}
     for key in model.images:
         if layout.is_key(key):
             found[layout.blob(key)] = found[layout.manifest(key)] = Account("image", key)
@@ -44,21 +43,13 @@ def _claims(root: Root, model: Model) -> dict[str, Account]:
     for tree in model.trees.values():
         found[tree.path] = Account("tree", tree.id)
         found[layout.tree_lock(tree.id)] = Account("locks")
-    for name in _names(root, layout.BACKUPS):
+    for name in names_in(root, layout.BACKUPS):
         found[join(layout.BACKUPS, name)] = Account("backup", name)
     for debris in model.debris:
         found[debris.path] = Account("debris", debris.path)
-    found |= {join(journal.CHANGES, name): Account("change", name) for name in _names(root, journal.CHANGES)}
+    found |= {join(journal.CHANGES, name): Account("change", name) for name in names_in(root, journal.CHANGES)}
     found[incoming.FOLDER] = Account("incoming")
     return found
-
-
-def _names(root: Root, path: str) -> list[str]:
-    """What is in a folder; nothing where it cannot be listed, which the walk tells."""
-    try:
-        return root.names(path)
-    except OrlopError:
-        return []
 
 
 class _Counting:
