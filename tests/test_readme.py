@@ -9,6 +9,7 @@ import pytest
 
 from orlop import kinds
 from orlop_tui.cli.arguments import COMMANDS, parser
+from orlop_tui.screens.keymap import bindings, spelled
 from orlop_tui.widgets.listing import WORST_FIRST
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -68,3 +69,24 @@ def test_pictures_and_paths_are_there() -> None:
 
     assert pictures
     assert [path for path in pictures if not (top / path).is_file()] == []
+
+
+WORDS_FOR_KEYS = {"space": "Space", "tab": "Tab", "enter": "Enter", "pagedown": "Page Down", "pageup": "Page Up"}
+BY_NATURE = {"back", "focus_before", "half_down", "half_up"}
+"""What the help lists and a table of the keys that one must know does not."""
+
+
+def test_every_action_of_the_browser_is_in_the_table_of_keys() -> None:
+    table = README.partition("| keys | do |")[2].partition("\n\n")[0].replace("\\|", "|")
+
+    missing = [
+        name
+        for name, binding in bindings().items()
+        if name not in BY_NATURE
+        and not any(
+            f"`{key}`" in table or WORDS_FOR_KEYS.get(key, "\0") in table
+            for key in spelled(binding.key).replace(" ", "").split(",")
+        )
+    ]
+
+    assert missing == []
