@@ -57,10 +57,9 @@ def mark(tmp_path: Path) -> Path:
 def gone(pid: int) -> bool:
     """Whether a process ended and nobody has to wait for it any more."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):  # also where it ends while it is read
         return True
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 def until(what: Callable[[], bool]) -> None:
